@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from pydantic import Field, ValidationError
+
+from twin.config import DATA_DIR_VARIABLE, StrictModel, data_dir, load_model, validate
+from twin.errors import InputError
+
+
+class Part(StrictModel):
+    name: str
+    size_m: tuple[float, float]
+
+
+class Sample(StrictModel):
+    count: int
+    width_m: float = 1.0
+    title: str = ""
+    parts: dict[str, Part] = Field(default_factory=dict)
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(text, model=Sample):
+        path = tmp_path / "sample.yaml"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return load_model(path, model)
+
+    return read
+
+
+def faults(read, text):
+    with pytest.raises(InputError) as caught:
+        read(text)
+    return caught.value.faults
+
+
+def test_yaml_as_an_author_writes_it(read):
+    sample = read("count: 3\nwidth_m: 2\nparts: {a: {name: desk, size_m: [1, 2.5]}}")
+    assert sample == Sample(count=3, width_m=2.0, parts={"a": Part(name="desk", size_m=(1.0, 2.5))})
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("1e-3", 1e-3), ("2E4", 2e4), ("1.5e3", 1.5e3), ("-.5e+1", -5.0), ("5.e2", 500.0)],
+)
+def test_numbers_with_an_exponent_are_numbers(read, text, number):
+    assert read(f"count: 1\nwidth_m: {text}").width_m == number
+
+
+@pytest.mark.parametrize("text", ["2026-11-20", "2026-13-45", "e5", "1e"])
+def test_text_that_only_looks_like_something_else(read, text):
+    assert read(f"count: 1\ntitle: {text}").title == text
+
+
+def test_every_fault_is_reported_with_file_and_key(read):
+    found = faults(
+        read,
+        "count: '3'\nwidth_m: .inf\nparst: {}\nparts: {a: {size_m: [1]}}",
+    )
+    by_key = {fault.key: fault for fault in found}
+    assert set(by_key) == {"count", "width_m", "parst", "parts.a.name", "parts.a.size_m.1"}
+    assert all(fault.where.endswith("sample.yaml") for fault in found)
+    assert by_key["count"].found == '"3"'
+    assert by_key["parst"].expected == "no such key (is it misspelt?)"
+    assert by_key["parts.a.name"].expected == "a value (the key is required)"
+    assert by_key["parts.a.name"].found == "nothing"
+    assert by_key["width_m"].found == "Infinity"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("count: 1\ncount: 2", "key 'count' stands twice"),
+        ("count: 1\nparts:\n  a: {name: x, name: y}", "key 'name' stands twice"),
+        ("count: 1\nparts: {1: {}, '1': {}}", "key '1' stands twice"),
+        ("count: 1\nparts: {no: {}}", "key False is not text"),
+        ("? [count]\n: 1", r"key \['count'\] is not text"),
+        ("count: [1", "expected ',' or '\\]'"),
+        ("count: !!python/name:os.system", "could not determine a constructor"),
+        ("count: " + "[" * 5000, "recursion"),
+        ("count: " + "9" * 5000, "integer string conversion"),
+        (b"count: \xff", "can't decode"),
+    ],
+)
+def test_bad_yaml_is_refused_in_one_fault(read, text, message):
+    (fault,) = faults(read, text)
+    assert fault.where.endswith("sample.yaml")
+    assert re.search(message, fault.found)
+
+
+def test_empty_file_is_refused(read):
+    (fault,) = faults(read, "")
+    assert fault.found == "null"
+
+
+def test_missing_file_is_refused(tmp_path):
+    with pytest.raises(InputError, match="a readable YAML file"):
+        load_model(tmp_path / "none.yaml", Sample)
+
+
+def test_long_findings_are_cut(read):
+    (fault,) = faults(read, f"count: {'x' * 500}")
+    assert len(fault.found) == 80
+
+
+def test_content_that_is_not_plain_is_refused():
+    with pytest.raises(InputError, match="plain values"):
+        validate({"count": object()}, Sample, where="argument")
+
+
+def test_models_are_frozen():
+    with pytest.raises(ValidationError):
+        Sample(count=1).count = 2
+
+
+def test_data_dir_prefers_the_option(tmp_path, monkeypatch):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    monkeypatch.setenv(DATA_DIR_VARIABLE, str(tmp_path / "a"))
+    assert data_dir(tmp_path / "b") == tmp_path / "b"
+    assert data_dir(None) == tmp_path / "a"
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_data_dir_may_be_unset(monkeypatch, value):
+    if value is None:
+        monkeypatch.delenv(DATA_DIR_VARIABLE, raising=False)
+    else:
+        monkeypatch.setenv(DATA_DIR_VARIABLE, value)
+    assert data_dir(None) is None
+
+
+def test_data_dir_that_is_not_there_is_refused_by_its_source(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="--data-dir: expected an existing folder"):
+        data_dir(tmp_path / "none")
+    monkeypatch.setenv(DATA_DIR_VARIABLE, str(tmp_path / "none"))
+    with pytest.raises(InputError, match=f"{DATA_DIR_VARIABLE}: expected an existing folder"):
+        data_dir(None)

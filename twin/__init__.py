@@ -1,0 +1,1 @@
+"""Digital twins for fingerprint localization."""

@@ -1,0 +1,134 @@
+"""Strict models for everything a user writes, and the one way to read them from YAML."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from twin.errors import Fault, InputError
+
+DATA_DIR_VARIABLE = "TWIN_DATA_DIR"
+
+
+class StrictModel(BaseModel):
+    """Frozen and closed: an unknown key is a fault, not a silent default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader with fewer surprises.
+
+    Equal keys are a fault, ``1e-3`` is a number (as in YAML 1.2) and a date stays text.
+    """
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 (PyYAML copies the table when it adds to it)
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        problem = ""
+        if not isinstance(key, str | int) or isinstance(key, bool):
+            problem = f"key {key!r} is not text (put it in quotes)"
+        elif str(key) in content:
+            problem = f"key {key!r} stands twice"
+        if problem:
+            raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+        content[str(key)] = loader.construct_object(value_node, deep=True)
+    return content
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
+)
+
+
+def load_model(path: Path, model: type[Model]) -> Model:
+    """Read a YAML file into a strict model.
+
+    Raises:
+        InputError: file missing, not YAML, or not what the model expects; lists every fault with
+            file and key.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            [Fault(str(path), "", "a readable YAML file in UTF-8", str(error))]
+        ) from error
+    try:
+        content = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(
+            [Fault(str(path), "", "valid YAML", " ".join(str(error).split()))]
+        ) from error
+    return validate(content, model, where=str(path))
+
+
+def validate(content: object, model: type[Model], where: str) -> Model:
+    """Check plain content (as from YAML or JSON) against a model; see `load_model`."""
+    try:
+        # Through JSON: strict models then take lists for tuples, as a YAML author writes them.
+        return model.model_validate_json(json.dumps(content))
+    except ValidationError as error:
+        raise InputError(_faults(error, where)) from error
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            [Fault(where, "", "plain values (numbers, text, lists, maps)", str(error))]
+        ) from error
+
+
+def _faults(error: ValidationError, where: str) -> list[Fault]:
+    faults = []
+    for item in error.errors(include_url=False):
+        key = ".".join(str(part) for part in item["loc"])
+        found = "nothing" if item["type"] == "missing" else _short(item.get("input"))
+        faults.append(Fault(where, key, _expected(item["type"], item["msg"]), found))
+    return faults
+
+
+def _expected(kind: str, message: str) -> str:
+    if kind == "extra_forbidden":
+        return "no such key (is it misspelt?)"
+    if kind == "missing":
+        return "a value (the key is required)"
+    return message.removeprefix("Value error, ").removeprefix("Input should be ")
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def data_dir(given: Path | None) -> Path | None:
+    """The folder of real data sets: the one given, else ``TWIN_DATA_DIR``, else None.
+
+    Raises:
+        InputError: a folder was named and is not there.
+    """
+    source = "--data-dir"
+    if given is None:
+        named = os.environ.get(DATA_DIR_VARIABLE)
+        if not named:
+            return None
+        given, source = Path(named), DATA_DIR_VARIABLE
+    if not given.is_dir():
+        raise InputError([Fault(source, "", "an existing folder", str(given))])
+    return given
