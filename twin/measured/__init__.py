@@ -1,0 +1,1 @@
+"""Real data sets: registry, download, and importers that write stores."""
