@@ -1,0 +1,1 @@
+"""How wrong a localizer is: metrics with intervals, records, report."""
