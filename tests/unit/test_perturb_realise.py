@@ -1,0 +1,239 @@
+"""Draws reach the scene, carry their units, and are refused where they cannot be."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from twin.config import validate
+from twin.errors import InputError
+from twin.perturb.draw import draw
+from twin.perturb.library import load_table
+from twin.perturb.realise import NOMINAL, nominal, realise
+from twin.perturb.table import PerturbationTable
+from twin.scene.check import check
+from twin.scene.declaration import Scene, scene_digest
+from twin.scene.library import load_scene
+from twin.scene.receivers import receiver_points
+
+BOX: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "scene_box.yaml").read_text())
+SCENE = validate(BOX, Scene, "box")
+
+
+def quantity(name: str, path: str, apply: str, unit: str, **distribution: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "path": path,
+        "apply": apply,
+        "unit": unit,
+        "distribution": distribution,
+        "description": "test",
+    }
+
+
+def table(*quantities: dict[str, Any]) -> PerturbationTable:
+    content = {"schema": "fingertwin/perturbation@1", "scene": "box", "quantities": quantities}
+    return validate(content, PerturbationTable, "table")
+
+
+HEIGHT = quantity(
+    "ap_height", "access_points.*.position_m.z", "add", "m", kind="uniform", low=-0.4, high=0.4
+)
+THICK = quantity(
+    "thickness",
+    "materials.*.thickness_m",
+    "multiply",
+    "1",
+    kind="loguniform",
+    low=0.5,
+    high=2,
+)
+PATTERN = quantity(
+    "pattern", "access_points.*.pattern", "set", "1", kind="choice", values=["hw_dipole"]
+)
+DESK = quantity("desk", "furniture.desk.present", "set", "1", kind="bernoulli", probability=0)
+NOISE: dict[str, Any] = {"kind": "normal", "mean": 0, "std": 0.1, "low": -0.2, "high": 0.2}
+EAR = quantity("ear", "receivers.height_m", "add", "m", **NOISE)
+
+
+def test_draws_reach_the_scene() -> None:
+    made = realise(SCENE, table(HEIGHT, THICK, PATTERN, DESK, EAR), seed=3, realisation=0)
+    assert list(made.drawn) == [
+        *("ap_height[AP1]", "ap_height[AP2]", "thickness[concrete]", "thickness[sheet]"),
+        *("pattern[AP1]", "pattern[AP2]", "desk", "ear"),
+    ]
+    assert made.index == 0
+    drawn = made.drawn
+    for ap, declared in zip(made.scene.access_points, SCENE.access_points, strict=True):
+        shift = drawn[f"ap_height[{ap.name}]"]
+        assert isinstance(shift, float)
+        assert ap.position_m[2] == declared.position_m[2] + shift
+        assert ap.position_m[:2] == declared.position_m[:2]
+        assert ap.pattern == "hw_dipole"
+    factor = drawn["thickness[concrete]"]
+    assert isinstance(factor, float)
+    assert made.scene.materials["concrete"].thickness_m == 0.2 * factor
+    assert made.scene.furniture[0].present is False
+    assert drawn["desk"] is False
+
+
+def test_every_draw_has_its_unit() -> None:
+    made = realise(SCENE, table(HEIGHT, THICK, DESK), seed=3, realisation=0)
+    assert list(made.units) == list(made.drawn)
+    assert made.units["ap_height[AP2]"] == "m"
+    assert made.units["thickness[sheet]"] == "1"
+
+
+def test_shared_draw_is_one_draw() -> None:
+    made = realise(SCENE, table(HEIGHT | {"shared": True}), seed=3, realisation=0)
+    assert list(made.drawn) == ["ap_height"]
+    heights = {ap.position_m[2] for ap in made.scene.access_points}
+    assert len(heights) == 1
+    assert heights != {2.0}
+
+
+def test_quantities_on_one_value_add_up() -> None:
+    common = HEIGHT | {"name": "common", "shared": True}
+    common["distribution"] = {"kind": "uniform", "low": -0.05, "high": 0.05}
+    made = realise(SCENE, table(common, HEIGHT), seed=3, realisation=0)
+    expected = 2.0 + float(made.drawn["common"]) + float(made.drawn["ap_height[AP1]"])
+    assert made.scene.access_points[0].position_m[2] == pytest.approx(expected)
+
+
+def test_each_part_draws_a_material_of_its_own() -> None:
+    scene = load_scene("office_wing")
+    uncertain = load_table("office_wing", scene)
+    names = [wall.name for wall in scene.walls]
+    seen = set()
+    for index in range(60):
+        made = realise(scene, uncertain, seed=0, realisation=index)
+        walls = tuple(wall.material for wall in made.scene.walls)
+        assert walls == tuple(made.drawn[f"divider_material[{name}]"] for name in names)
+        cabinet = next(i for i in made.scene.furniture if i.name.startswith("cabinet"))
+        seen.add((*walls, cabinet.material))
+        assert {i.material for i in made.scene.furniture if i is not cabinet} == {"wood"}
+    assert len(seen) == 2 ** (len(names) + 1)
+
+
+def test_nominal_is_the_scene_as_declared() -> None:
+    made = nominal(SCENE)
+    assert (made.scene, made.index, made.drawn, made.units) == (SCENE, NOMINAL, {}, {})
+
+
+def test_declared_scene_is_left_alone() -> None:
+    before = scene_digest(SCENE)
+    made = realise(SCENE, table(HEIGHT, DESK), seed=1, realisation=0)
+    assert scene_digest(SCENE) == before != scene_digest(made.scene)
+
+
+def test_points_keep_their_place_and_take_the_drawn_height() -> None:
+    points = receiver_points(SCENE)
+    made = realise(SCENE, table(EAR), seed=1, realisation=0)
+    moved = made.points(points)
+    assert np.array_equal(moved[:, :2], points[:, :2])
+    assert set(moved[:, 2]) == {made.scene.receivers.height_m}
+    assert made.scene.receivers.height_m == 1.1 + float(made.drawn["ear"])
+
+
+def refusal(*quantities: dict[str, Any]) -> str:
+    with pytest.raises(InputError) as caught:
+        realise(SCENE, table(*quantities), seed=5, realisation=7)
+    assert all(fault.where == "realisation 7 of box, seed 5" for fault in caught.value.faults)
+    return str(caught.value)
+
+
+def test_access_point_outside_names_its_draw() -> None:
+    outward = {"kind": "uniform", "low": 2, "high": 3}
+    message = refusal(
+        quantity("ap_x", "access_points.AP2.position_m.x", "add", "m", **outward), HEIGHT
+    )
+    assert "access_points.AP2.position_m: expected a place inside the room" in message
+    assert "Drawn: ap_x = 2." in message
+    assert "ap_height[AP2]" in message
+    assert "ap_height[AP1]" not in message
+
+
+def test_wall_that_leaves_an_access_point_outside_is_named() -> None:
+    message = refusal(
+        quantity("east", "room.wall_offsets_m.1", "add", "m", kind="uniform", low=-2, high=-1.5)
+    )
+    assert "access_points.AP2.position_m" in message
+    assert "Drawn: east = -1." in message
+
+
+def test_furniture_moved_onto_receivers_is_refused() -> None:
+    message = refusal(
+        quantity("tall", "furniture.desk.size_m.z", "add", "m", kind="uniform", low=1, high=1.2)
+    )
+    assert "receivers: expected no receiver in" in message
+    assert "furniture 'desk'" in message
+    assert "Drawn: tall = 1." in message
+
+
+def test_receivers_below_the_desk_top_are_refused() -> None:
+    lowered = EAR | {"distribution": {"kind": "uniform", "low": -0.7, "high": -0.5}}
+    assert "Drawn: ear = -0." in refusal(lowered)
+
+
+def test_misfit_is_refused_before_any_draw() -> None:
+    with pytest.raises(InputError, match=r"perturbation of box: quantities\.ap_height\.unit"):
+        draw(table(HEIGHT | {"unit": "cm"}), SCENE, seed=0, realisation=0)
+
+
+def test_negative_realisation_is_refused() -> None:
+    with pytest.raises(ValueError, match="zero or greater"):
+        realise(SCENE, table(HEIGHT), seed=0, realisation=NOMINAL)
+
+
+@pytest.mark.parametrize("name", ["lecture_theatre", "office_wing"])
+def test_library_draws_are_sound(name: str) -> None:
+    scene = load_scene(name)
+    uncertain = load_table(name, scene)
+    points = receiver_points(scene)
+    digests = set()
+    for index in range(25):
+        made = realise(scene, uncertain, seed=0, realisation=index)
+        assert check(made.scene, "realisation") == []
+        assert len(made.points(points)) == len(points)
+        digests.add(scene_digest(made.scene))
+    assert len(digests) == 25
+
+
+@pytest.mark.parametrize("name", ["lecture_theatre", "office_wing"])
+@pytest.mark.parametrize("extreme", ["low", "high"])
+def test_library_tables_stay_sound_at_their_ends(name: str, extreme: str) -> None:
+    # Sampling would need thousands of draws to meet all quantities at one end together.
+    scene = load_scene(name)
+    content = copy.deepcopy(load_table(name, scene).model_dump(mode="json", by_alias=True))
+    for each in content["quantities"]:
+        distribution = each["distribution"]
+        if "low" in distribution:
+            value = distribution[extreme]
+            each["distribution"] = {"kind": "choice", "values": [value]}
+        elif distribution["kind"] == "bernoulli":
+            distribution["probability"] = 1.0
+    fixed = validate(content, PerturbationTable, "ends")
+    made = realise(scene, fixed, seed=0, realisation=0)
+    assert check(made.scene, "ends") == []
+
+
+def test_library_walls_in_and_everything_else_out_stays_sound() -> None:
+    # The hardest corner: walls at their innermost while access points move towards them.
+    for name in ("lecture_theatre", "office_wing"):
+        scene = load_scene(name)
+        content = load_table(name, scene).model_dump(mode="json", by_alias=True)
+        for end in ("low", "high"):
+            corner = copy.deepcopy(content)
+            for each in corner["quantities"]:
+                distribution = each["distribution"]
+                if "low" in distribution:
+                    inward = each["name"].startswith(("wall_", "room_", "receiver_"))
+                    value = distribution["low" if inward else end]
+                    each["distribution"] = {"kind": "choice", "values": [value]}
+            fixed = validate(corner, PerturbationTable, "corner")
+            assert check(realise(scene, fixed, 0, 0).scene, "corner") == []

@@ -1,0 +1,1 @@
+"""What is uncertain about a place, and seeded draws of it."""

@@ -1,0 +1,35 @@
+"""Perturbation tables by the name of their scene, and files of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twin.config import load_model
+from twin.errors import refuse
+from twin.perturb.check import check_table
+from twin.perturb.table import PerturbationTable
+from twin.scene.declaration import Scene
+from twin.scene.library import library, scene_path
+
+TABLE_FILE = "perturbation.yaml"
+
+
+def load_table(path_or_name: str | Path, scene: Scene) -> PerturbationTable:
+    """Read a table and check it against its scene.
+
+    Args:
+        path_or_name: a library scene's name, a folder that holds ``perturbation.yaml``, or the
+            YAML file of a table.
+        scene: the scene as declared.
+
+    Raises:
+        InputError: not found, not readable, or not fitting the scene; lists every fault.
+    """
+    path = Path(path_or_name)
+    if str(path_or_name) in library():
+        path = scene_path(path_or_name).parent / TABLE_FILE
+    elif path.is_dir():
+        path = path / TABLE_FILE
+    table = load_model(path, PerturbationTable)
+    refuse(check_table(table, scene, where=str(path)))
+    return table

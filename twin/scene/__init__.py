@@ -1,0 +1,1 @@
+"""Declaring a place: file, checks, geometry, materials, receivers, picture."""

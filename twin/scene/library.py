@@ -1,0 +1,62 @@
+"""Scenes by name: the library that ships with the package, and files of one's own."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from twin.config import load_model
+from twin.errors import Fault, InputError, refuse
+from twin.scene.check import check
+from twin.scene.declaration import Scene
+
+SCENE_FILE = "scene.yaml"
+
+
+def library() -> tuple[str, ...]:
+    """Names of the library's scenes, sorted."""
+    folder = _folder()
+    return tuple(sorted(p.name for p in folder.iterdir() if (p / SCENE_FILE).is_file()))
+
+
+def scene_path(path_or_name: str | Path) -> Path:
+    """File of a scene: a YAML file, a folder that holds ``scene.yaml``, or a name of the library.
+
+    Raises:
+        InputError: none of the three.
+    """
+    text = str(path_or_name)
+    named = _folder() / text / SCENE_FILE
+    if text in library():
+        return named
+    path = Path(path_or_name)
+    if path.is_dir():
+        path = path / SCENE_FILE
+    if path.is_file():
+        return path
+    raise InputError(
+        [
+            Fault(
+                "scene",
+                "",
+                "a scene file or one of the library's scenes (" + ", ".join(library()) + ")",
+                text,
+            )
+        ]
+    )
+
+
+def load_scene(path_or_name: str | Path) -> Scene:
+    """Read and check a scene; see `scene_path`.
+
+    Raises:
+        InputError: not found, not readable, or not sound; lists every fault.
+    """
+    path = scene_path(path_or_name)
+    scene = load_model(path, Scene)
+    refuse(check(scene, where=str(path)))
+    return scene
+
+
+def _folder() -> Path:
+    return Path(str(files("scenes")))
