@@ -33,11 +33,12 @@ FeatureArray = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Environment:
-    """One realisation of a site with its fingerprints.
+    """One visit to one realisation of a site, with its fingerprints.
 
     Args:
         site: name of the site.
         realisation: index within the site.
+        visit: index of the visit within the realisation.
         label: name of the realisation, unique within the site.
         position: (point, 3) float64, metres.
         features: ``rss`` [dBm] and ``rtt`` [m] as far as the site has them, each
@@ -50,6 +51,7 @@ class Environment:
 
     site: str
     realisation: int
+    visit: int
     label: str
     position: FloatArray
     features: dict[str, FeatureArray]
@@ -108,25 +110,28 @@ def open_site(store_path: Path, site: str) -> xr.Dataset:
 
 
 def environments(store_path: Path, site: str) -> list[Environment]:
-    """The realisations of a published site, in order; errors as `open_site`."""
+    """The visits to the realisations of a published site, in order; errors as `open_site`."""
     with open_site(store_path, site) as dataset:
         names = [name for name in FINGERPRINT_VARIABLES if name in dataset]
         loaded = dataset[["position", "ap_position", "split", *names]].load()
+    visits = loaded["visit"].to_numpy() if "visit" in loaded.coords else np.zeros(0, np.int32)
     split = np.array(SPLITS)[loaded["split"].to_numpy()]
     ap = tuple(str(name) for name in loaded["ap"].to_numpy())
     return [
         Environment(
             site=site,
             realisation=index,
+            visit=visit,
             label=str(loaded["realisation_label"].to_numpy()[index]),
             position=loaded["position"].to_numpy()[index],
-            features={name: loaded[name].to_numpy()[index] for name in names},
+            features={name: loaded[name].to_numpy()[index][:, visits == visit] for name in names},
             split=split,
             ap=ap,
             ap_position=loaded["ap_position"].to_numpy()[index],
             attrs={str(key): value for key, value in loaded.attrs.items()},
         )
         for index in range(loaded.sizes["realisation"])
+        for visit in range(int(visits.max(initial=0)) + 1)
     ]
 
 

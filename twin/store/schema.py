@@ -122,6 +122,8 @@ _TABLE = (
     _variable("drawn", ("realisation", "drawn_quantity"), "float64", "",
               "values drawn for the perturbed quantities", _NAN,
               comment="units in drawn_unit; a named value is stored as its index in categories"),
+    _variable("visit", ("snapshot",), "int32", "", "visit that the scan belongs to", 0,
+              comment="the scans of a visit share the receiver's biases and the clutter"),
     _variable("ap", ("ap",), "string", "", "access point", ""),
     _variable("xyz", ("xyz",), "string", "", "axis", ""),
     _variable("realisation_label", ("realisation",), "string", "", "name of the realisation", ""),
@@ -181,7 +183,9 @@ class SiteSpec(StrictModel):
         access_points: names of the APs.
         variables: the variables written by jobs, beside ``position`` and ``status``.
         ap_position_m: (realisation, ap, 3), metres; see `ap_positions`.
-        snapshots: scans a point; needed by ``rss`` and ``rtt``.
+        snapshots: scans a point, over all visits; needed by ``rss`` and ``rtt``.
+        visits: receivers that went through each realisation, one after the other along the
+            snapshots; the scans of a visit share the device's biases and the clutter.
         paths: paths kept a link; needed by the path variables.
         subcarriers: number of subcarriers, centred on the carrier; needed by ``csi``.
         subcarrier_spacing_hz: their spacing.
@@ -200,6 +204,7 @@ class SiteSpec(StrictModel):
     variables: tuple[str, ...]
     ap_position_m: tuple[tuple[Vector, ...], ...]
     snapshots: int = Field(default=0, ge=0)
+    visits: int = Field(default=1, ge=1)
     paths: int = Field(default=0, ge=0)
     subcarriers: int = Field(default=0, ge=0)
     subcarrier_spacing_hz: float = Field(default=0.0, ge=0.0)
@@ -235,6 +240,8 @@ class SiteSpec(StrictModel):
             for quantity in self.drawn
             if len(quantity.values) != count
         ]
+        if self.snapshots % self.visits:
+            problems.append(f"snapshots must be a multiple of visits, {self.visits}")
         if self.split and len(self.split) != self.points:
             problems.append(f"split must be empty or have {self.points} entries")
         taken = sorted(set(self.attributes) & RESERVED_ATTRIBUTES)
@@ -341,6 +348,9 @@ def static_values(spec: SiteSpec) -> dict[str, npt.NDArray[np.generic]]:
         "ap_position": np.array(spec.ap_position_m, dtype=np.float64),
         "split": np.array(spec.split or [0] * spec.points, dtype=np.int8),
     }
+    if spec.snapshots:
+        visits = np.arange(spec.visits, dtype=np.int32)
+        values["visit"] = np.repeat(visits, spec.snapshots // spec.visits)
     if "csi" in spec.variables:
         offsets = np.arange(spec.subcarriers) - spec.subcarriers // 2
         values["subcarrier"] = offsets * spec.subcarrier_spacing_hz
@@ -353,7 +363,11 @@ def static_values(spec: SiteSpec) -> dict[str, npt.NDArray[np.generic]]:
 
 def site_attributes(site: str, spec: SiteSpec) -> dict[str, JsonValue]:
     """Attributes of a site's group that follow from its spec."""
-    coordinates = ["realisation_label", *(["drawn_unit"] if spec.drawn else [])]
+    coordinates = [
+        "realisation_label",
+        *(["drawn_unit"] if spec.drawn else []),
+        *(["visit"] if spec.snapshots else []),
+    ]
     return {
         **spec.attributes,
         "Conventions": CONVENTIONS,

@@ -1,0 +1,1 @@
+"""What a receiver would report of a traced channel."""

@@ -1,0 +1,204 @@
+"""From a scene and receiver points to a labelled data set, through an exchangeable path engine."""
+
+from __future__ import annotations
+
+from typing import Annotated, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from pydantic import Field
+
+from twin.config import StrictModel
+from twin.errors import Fault, InputError, refuse
+from twin.scene.declaration import Scene, scene_digest
+from twin.trace import channel
+from twin.trace.paths import PathTable
+
+STATUS_DONE, STATUS_NO_PATH = 1, 2
+
+
+class TraceSettings(StrictModel):
+    """How paths are searched.
+
+    Args:
+        max_depth: interactions of a path at most; every wall crossed costs one.
+        samples_per_src: rays each access point shoots to find chains of interactions.
+        refraction: whether paths go through walls.
+        diffraction: whether paths bend around edges (first order).
+        max_paths: paths kept for each link, the strongest.
+        seed: of the rays' directions and interactions.
+        receivers_per_batch: points solved at once, which bounds memory; it changes no result.
+    """
+
+    max_depth: Annotated[int, Field(ge=0, le=10)] = 3
+    samples_per_src: Annotated[int, Field(ge=100, le=10_000_000)] = 200_000
+    refraction: bool = True
+    diffraction: bool = False
+    max_paths: Annotated[int, Field(ge=1, le=1000)] = 32
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
+    receivers_per_batch: Annotated[int, Field(ge=1, le=1000)] = 50
+
+
+class PathEngine(Protocol):
+    """A ray tracer."""
+
+    name: str
+
+    def solve(
+        self, scene: Scene, points: npt.NDArray[np.float64], settings: TraceSettings
+    ) -> PathTable:
+        """Paths from every access point to every point (n, 3) [m], in the order of both.
+
+        Raises:
+            TraceError: the result would not be complete.
+        """
+        ...
+
+    def provenance(self) -> dict[str, str]:
+        """Backend, versions and the solver arguments that `TraceSettings` does not hold."""
+        ...
+
+
+def trace(
+    scene: Scene,
+    settings: TraceSettings,
+    points: npt.NDArray[np.float64],
+    engine: str = "chains",
+) -> xr.Dataset:
+    """Trace a scene as declared (one realisation) to receiver points (n, 3) [m].
+
+    Returns:
+        Data set over point, ap, path, subcarrier and xyz; every variable says its unit. Complex
+        amplitudes are ratios of received to transmitted amplitude; delays are absolute.
+
+    Raises:
+        InputError: `points` is not a non-empty, finite (n, 3) array, or the engine is unknown.
+        BackendError: no usable ray-tracing backend.
+        TraceError: the engine could not give a complete result.
+    """
+    points = np.asarray(points, dtype=np.float64)
+    finite = bool(np.isfinite(points).all())
+    if points.ndim != 2 or points.shape[1] != 3 or len(points) == 0 or not finite:
+        found = f"shape {points.shape}" + ("" if finite else ", not all finite")
+        refuse([Fault("trace", "points", "finite coordinates (n, 3) with n >= 1", found)])
+    solver = _engine(engine)
+    table = solver.solve(scene, points, settings)
+    return _label(scene, settings, points, table, solver)
+
+
+def _engine(name: str) -> PathEngine:
+    # Sionna takes seconds to load, and the settings above are needed without it.
+    from twin.trace.solver import ChainEngine, StockEngine
+
+    engines: dict[str, type[ChainEngine] | type[StockEngine]] = {
+        "chains": ChainEngine,
+        "stock": StockEngine,
+    }
+    if name not in engines:
+        raise InputError([Fault("trace", "engine", "chains or stock", name)])
+    return engines[name]()
+
+
+def _label(
+    scene: Scene,
+    settings: TraceSettings,
+    points: npt.NDArray[np.float64],
+    table: PathTable,
+    solver: PathEngine,
+) -> xr.Dataset:
+    bandwidth_hz = scene.bandwidth_mhz * 1e6
+    csi = channel.csi(table, bandwidth_hz, scene.subcarriers)
+    power_dbm = np.array([ap.power_dbm for ap in scene.access_points])
+    link, path = ("point", "ap"), ("point", "ap", "path")
+    heard = (table.num_paths > 0).any(axis=1)
+    angle = "world frame, azimuth from +x towards +y, zenith from +z"
+    data = xr.Dataset(
+        {
+            "position": (("point", "xyz"), points, {"units": "m"}),
+            "ap_position": (
+                ("ap", "xyz"),
+                np.array([ap.position_m for ap in scene.access_points], dtype=np.float64),
+                {"units": "m"},
+            ),
+            "path_gain": (
+                path,
+                table.gain,
+                {
+                    "units": "1",
+                    "long_name": "complex amplitude with antenna patterns and carrier phase",
+                    "order": "falling power, then delay; zero where there is no path",
+                },
+            ),
+            "delay": (path, table.delay_s, {"units": "s", "long_name": "absolute delay"}),
+            "aoa_azimuth": (path, table.aoa_azimuth, {"units": "rad", "frame": angle}),
+            "aoa_zenith": (path, table.aoa_zenith, {"units": "rad", "frame": angle}),
+            "aod_azimuth": (path, table.aod_azimuth, {"units": "rad", "frame": angle}),
+            "aod_zenith": (path, table.aod_zenith, {"units": "rad", "frame": angle}),
+            "interactions": (
+                path,
+                table.interactions,
+                {
+                    "units": "1",
+                    "bits": "1 reflection, 2 diffuse reflection, 4 transmission, 8 diffraction; "
+                    "0 line of sight or no path",
+                },
+            ),
+            "num_paths": (link, table.num_paths, {"units": "1"}),
+            "power_left_out": (
+                link,
+                table.power_left_out,
+                {"units": "1", "long_name": "sum of |path gain|^2 beyond the paths kept"},
+            ),
+            "rss": (
+                link,
+                channel.rss_dbm(csi, power_dbm),
+                {
+                    "units": "dBm",
+                    "definition": "wideband coherent: transmit power times the mean of |CSI|^2 "
+                    "over the subcarriers; NaN without a path",
+                },
+            ),
+            "toa": (
+                link,
+                channel.toa_s(table),
+                {"units": "s", "definition": "delay of the first path, NaN without a path"},
+            ),
+            "csi": (
+                ("point", "ap", "subcarrier"),
+                csi,
+                {"units": "1", "phase": "sum of path gain times exp(-j 2 pi f delay)"},
+            ),
+            "los": (link, channel.los(table), {"units": "1"}),
+            "status": (
+                ("point",),
+                np.where(heard, STATUS_DONE, STATUS_NO_PATH).astype(np.int8),
+                {"units": "1", "values": "1 done, 2 done and no path from any access point"},
+            ),
+        },
+        coords={
+            "ap": [ap.name for ap in scene.access_points],
+            "subcarrier": (
+                ("subcarrier",),
+                channel.subcarrier_offsets_hz(bandwidth_hz, scene.subcarriers),
+                {"units": "Hz", "long_name": "offset from the carrier"},
+            ),
+        },
+    )
+    data.attrs = {
+        "engine": solver.name,
+        **solver.provenance(),
+        **{f"trace_{key}": _plain(value) for key, value in settings.model_dump().items()},
+        "scene": scene.name,
+        "scene_digest": scene_digest(scene),
+        "frequency_hz": scene.frequency_hz,
+        "bandwidth_hz": bandwidth_hz,
+        "polarisation": "vertical at both ends",
+        "receiver_pattern": "iso",
+        "phase_convention": "exp(-j 2 pi f delay)",
+    }
+    return data
+
+
+def _plain(value: object) -> object:
+    return int(value) if isinstance(value, bool) else value
