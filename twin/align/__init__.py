@@ -1,0 +1,1 @@
+"""Bringing real fingerprints onto the scale of their twin."""

@@ -1,0 +1,1 @@
+"""Learners and their baselines. Nothing here needs a ray tracer."""

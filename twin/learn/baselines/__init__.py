@@ -1,0 +1,1 @@
+"""What a learner must beat, on the same data and budget."""

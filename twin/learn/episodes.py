@@ -1,0 +1,174 @@
+"""Episodes: localization tasks drawn from a twin's environments.
+
+A task is one environment, k labelled points of it (the support set) and further fingerprints of
+the same environment (the query set), prepared exactly as a real place will be: medians over the
+snapshots at the labelled points, single snapshots as queries, alignment fitted on what the task
+may see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from twin.align import moments
+from twin.align.field import TwinField
+from twin.errors import Fault, refuse
+from twin.learn.features import (
+    Array,
+    Feature,
+    Scaler,
+    entry_groups,
+    fingerprints,
+    point_fingerprints,
+)
+from twin.store.reader import Environment
+
+Float32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class TaskBatch:
+    """T tasks, padded to the largest support set.
+
+    Attributes:
+        support_inputs: (T, K, i) encoded fingerprints of the labelled points.
+        support_position: (T, K, 2) in the learner's coordinates.
+        support_weight: (T, K) 1/k on the k labelled points, 0 on the padding.
+        query_inputs: (T, Q, i).
+        query_position: (T, Q, 2).
+    """
+
+    support_inputs: Float32
+    support_position: Float32
+    support_weight: Float32
+    query_inputs: Float32
+    query_position: Float32
+
+    def arrays(self) -> tuple[Float32, Float32, Float32, Float32, Float32]:
+        """The five arrays in the order of the attributes."""
+        return (
+            self.support_inputs,
+            self.support_position,
+            self.support_weight,
+            self.query_inputs,
+            self.query_position,
+        )
+
+
+class TwinTasks:
+    """The twin's environments as one source of tasks.
+
+    The environments of a site share their points, so a task may take each access point from an
+    environment of its own: with E environments and A access points that gives E^A combinations of
+    access-point states (position, pattern, bias, clutter around it) instead of E, and keeps a
+    learner from remembering single environments.
+
+    Attributes:
+        position: (p, 2) points [m].
+        field: the twin's mean fingerprint and its uncertainty.
+        scaler: fitted on `field`.
+        groups: slices of entries that share a unit.
+    """
+
+    def __init__(
+        self,
+        environments: Sequence[Environment],
+        feature: Feature,
+        alignment: moments.AlignmentKind,
+    ) -> None:
+        """Gather the environments of one site.
+
+        Raises:
+            InputError: fewer than two environments, or environments with different points or
+                access points.
+        """
+        refuse(_faults(environments, feature))
+        first = environments[0]
+        self.position: Array = first.position[:, :2].astype(np.float64)
+        self.groups = entry_groups(feature, len(first.ap))
+        self._access_points = len(first.ap)
+        self._alignment = alignment
+        self._medians = np.stack([point_fingerprints(e, feature) for e in environments])
+        self._snapshots = np.stack([fingerprints(e, feature) for e in environments])
+        self.field = TwinField.of(self.position, self._medians, self.groups)
+        self.scaler = Scaler.of(self.position, self.field.mean, self.groups)
+
+    def sample(
+        self,
+        generator: np.random.Generator,
+        tasks: int,
+        supports: Sequence[int],
+        queries: int,
+    ) -> TaskBatch:
+        """Draw a batch of tasks.
+
+        Args:
+            generator: source of randomness.
+            tasks: T.
+            supports: numbers of labelled points to choose from; the largest sets the padding.
+            queries: Q, query fingerprints a task.
+        """
+        largest = max(supports)
+        inputs = self.scaler.inputs
+        batch = TaskBatch(
+            np.zeros((tasks, largest, inputs), np.float32),
+            np.zeros((tasks, largest, 2), np.float32),
+            np.zeros((tasks, largest), np.float32),
+            np.empty((tasks, queries, inputs), np.float32),
+            np.empty((tasks, queries, 2), np.float32),
+        )
+        for task in range(tasks):
+            k = int(generator.choice(supports))
+            chosen = generator.choice(len(self.position), size=k + queries, replace=False)
+            labelled, asked = chosen[:k], chosen[k:]
+            heard, single = self._hear(generator, labelled, asked)
+            aligned = moments.fit(
+                self._alignment, self.field, self.groups, (heard, self.field.mean[labelled]), single
+            )
+            batch.support_inputs[task, :k] = self.scaler.encode(aligned.apply(heard))
+            batch.support_position[task, :k] = self.scaler.to_unit(self.position[labelled])
+            batch.support_weight[task, :k] = 1.0 / k
+            batch.query_inputs[task] = self.scaler.encode(aligned.apply(single))
+            batch.query_position[task] = self.scaler.to_unit(self.position[asked])
+        return batch
+
+    def _hear(
+        self,
+        generator: np.random.Generator,
+        labelled: npt.NDArray[np.intp],
+        asked: npt.NDArray[np.intp],
+    ) -> tuple[Array, Array]:
+        """(k, d) medians at the labelled points and (q, d) single snapshots at the asked ones."""
+        count, _, snapshots, entries = self._snapshots.shape
+        source = np.tile(
+            generator.integers(count, size=self._access_points), entries // self._access_points
+        )
+        entry = np.arange(entries)
+        snapshot = generator.integers(snapshots, size=len(asked))
+        return (
+            self._medians[source[None, :], labelled[:, None], entry[None, :]],
+            self._snapshots[source[None, :], asked[:, None], snapshot[:, None], entry[None, :]],
+        )
+
+
+def _faults(environments: Sequence[Environment], feature: Feature) -> list[Fault]:
+    if len(environments) < 2:
+        return [Fault("twin environments", "", "at least 2", str(len(environments)))]
+    first = environments[0]
+    faults = []
+    for environment in environments:
+        where = f"site {environment.site}, realisation {environment.realisation}"
+        missing = [part for part in feature.split("+") if part not in environment.features]
+        if missing:
+            faults.append(Fault(where, "features", feature, f"no {' and no '.join(missing)}"))
+        if environment.ap != first.ap:
+            faults.append(Fault(where, "ap", str(first.ap), str(environment.ap)))
+        if not np.array_equal(environment.position[:, :2], first.position[:, :2]):
+            faults.append(
+                Fault(where, "position", "the points of the first environment", "other points")
+            )
+    return faults
