@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import keras
 import numpy as np
@@ -106,6 +107,7 @@ class GradientLearner:
         self._model = multilayer_perceptron(2 * entries, settings.hidden, seed)
         self._field: TwinField | None = None
         self._scaler: Scaler | None = None
+        self._alignment_kind: moments.AlignmentKind = settings.alignment
         self._alignment = moments.identity(entries)
         self._adapted: list[Any] | None = None
         self._adapt = tf.function(self._adapt_step)
@@ -153,7 +155,7 @@ class GradientLearner:
         if not 1 <= k <= largest:
             raise InputError([Fault("labelled points", "", f"1 to {largest}", str(k))])
         self._alignment = moments.fit(
-            self.settings.alignment,
+            self._alignment_kind,
             field,
             self._groups,
             (labelled.fingerprints, field.expected(labelled.position)),
@@ -184,6 +186,13 @@ class GradientLearner:
             scaler.to_metres(predicted[:, :2]),
             np.exp(predicted[:, 2].astype(np.float64)) * scaler.reach,
         )
+
+    def realigned(self, kind: moments.AlignmentKind) -> Self:
+        """The same fitted learner that aligns in another way when it adapts; not adapted yet."""
+        other = copy.copy(self)
+        other._alignment_kind = kind
+        other._adapted = None
+        return other
 
     def save(self, path: Path) -> None:
         """Write weights, twin field and settings to one ``.npz`` file."""

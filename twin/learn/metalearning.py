@@ -75,11 +75,18 @@ def adapted_parameters(
             loss = tf.reduce_sum(distance(predicted, position) * weight)
         # The third output (spread) takes no part in this loss.
         gradients = tape.gradient(loss, parameters, unconnected_gradients="zero")
-        gradients, _ = tf.clip_by_global_norm(gradients, LARGEST_GRADIENT)
+        gradients = _clipped(gradients)
         if first_order:
             gradients = [tf.stop_gradient(gradient) for gradient in gradients]
         parameters = [p - rate * g for p, g in zip(parameters, gradients, strict=True)]
     return parameters
+
+
+def _clipped(gradients: list[Tensor]) -> list[Tensor]:
+    # tf.clip_by_global_norm uses an operation that tf.vectorized_map runs task by task.
+    square = tf.add_n([tf.reduce_sum(gradient * gradient) for gradient in gradients])
+    factor = LARGEST_GRADIENT / tf.maximum(tf.sqrt(square + _SMALLEST), LARGEST_GRADIENT)
+    return [gradient * factor for gradient in gradients]
 
 
 class MetaTraining:

@@ -91,6 +91,18 @@ def import_room(
             cannot be used. Lists all faults.
         StoreError: the site is in the store, unreadable or damaged.
     """
+    spec, dataset = read_room(data_dir, room, data_set=data_set)
+    name = site or f"wifi_rtt_{room}"
+    digest = create_site(store_path, name, spec)
+    for job in pending_jobs(store_path, name):
+        write_shard(store_path, name, job.realisation, job.points, dataset, digest)
+    return publish(store_path, name)
+
+
+def read_room(
+    data_dir: Path, room: str, *, data_set: DataSet = WIFI_RTT_ROOMS
+) -> tuple[SiteSpec, xr.Dataset]:
+    """Read and check one room: what `import_room` would write; errors as there."""
     if room not in ROOMS:
         raise InputError([Fault("room", "", f"one of {', '.join(ROOMS)}", repr(room))])
     folder = data_dir / data_set.name
@@ -107,12 +119,7 @@ def import_room(
     if faults or reference is None or test is None or ap_xy is None:
         raise InputError(faults)
     spec = _spec(room, data_set, ap_xy, len(reference.xy), len(test.xy))
-    dataset = _dataset(room, reference, test)
-    name = site or f"wifi_rtt_{room}"
-    digest = create_site(store_path, name, spec)
-    for job in pending_jobs(store_path, name):
-        write_shard(store_path, name, job.realisation, job.points, dataset, digest)
-    return publish(store_path, name)
+    return spec, _dataset(room, reference, test)
 
 
 def _spec(

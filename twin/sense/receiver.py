@@ -82,7 +82,8 @@ def sense(
         dataset: as traced.
         model: sizes of the errors.
         seed: the study's seed.
-        scene_name, realisation: keys of the streams.
+        scene_name: key of the streams.
+        realisation: key of the streams.
         visits: receivers sent through the place, one after the other.
         snapshots: scans a point and visit.
 

@@ -1,0 +1,194 @@
+"""From a study to the twin's realisations in a store: the plan, and one job of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from flows.study import Room, Study
+from twin.config import validate
+from twin.perturb.library import load_table
+from twin.perturb.realise import Realisation, realise
+from twin.perturb.table import PerturbationTable
+from twin.scene.declaration import Scene, scene_digest
+from twin.scene.library import load_scene
+from twin.scene.receivers import receiver_points
+from twin.seeds import stream
+from twin.sense.receiver import sense
+from twin.store.receipts import Receipt
+from twin.store.schema import (
+    CHANNEL_VARIABLES,
+    FINGERPRINT_VARIABLES,
+    SiteSpec,
+    ap_positions,
+    drawn_quantities,
+    json_digest,
+)
+from twin.store.writer import write_shard
+from twin.trace.engine import trace
+
+ENGINE = "chains"
+_HELD_OUT_SNAPSHOTS = 20
+_REFERENCE_SHARE = 0.73
+
+
+@dataclass(frozen=True, eq=False)
+class TwinPlan:
+    """One site of simulated fingerprints, before anything is traced.
+
+    Attributes:
+        site: name of the site in the store.
+        scene: as declared.
+        table: its uncertain quantities.
+        points: (n, 3) receiver points of the declared scene [m].
+        realisations: all draws.
+        spec: what the store is told.
+    """
+
+    site: str
+    scene: Scene
+    table: PerturbationTable
+    points: npt.NDArray[np.float64]
+    realisations: tuple[Realisation, ...]
+    spec: SiteSpec
+
+
+def plan_twin(study: Study, room: Room, backend: Mapping[str, str]) -> TwinPlan:
+    """The twin of a room: `study.twin.realisations` draws of its scene.
+
+    Raises:
+        InputError: the scene or its table has faults.
+    """
+    return _plan(study, room, range(study.twin.realisations), backend, held_out=False)
+
+
+def plan_held_out(study: Study, room: Room, backend: Mapping[str, str]) -> TwinPlan:
+    """One more realisation, with a receiver of its own, that stands in for reality.
+
+    Its points are split into reference and test points at random, in the shares of the measured
+    rooms.
+    """
+    last = study.twin.realisations
+    return _plan(study, room, range(last, last + 1), backend, held_out=True)
+
+
+def site_name(room: Room) -> str:
+    """Site of a room's twin."""
+    return Path(room.scene).stem if room.scene.endswith((".yaml", ".yml")) else room.scene
+
+
+def _plan(
+    study: Study, room: Room, indices: range, backend: Mapping[str, str], *, held_out: bool
+) -> TwinPlan:
+    scene = load_scene(room.scene)
+    reference = room.scene
+    if reference.endswith((".yaml", ".yml")):
+        reference = str(Path(reference).parent)
+    table = load_table(reference, scene)
+    points = receiver_points(scene)
+    realisations = tuple(realise(scene, table, study.seed, index) for index in indices)
+    site = f"{site_name(room)}_held_out" if held_out else site_name(room)
+    visits, snapshots = study.twin.visits, study.twin.snapshots
+    if held_out:
+        visits, snapshots = 1, _HELD_OUT_SNAPSHOTS
+    spec = SiteSpec(
+        title=scene.title,
+        origin="simulated",
+        realisations=tuple(f"realisation {index}" for index in indices),
+        points=len(points),
+        access_points=tuple(ap.name for ap in scene.access_points),
+        variables=CHANNEL_VARIABLES + FINGERPRINT_VARIABLES,
+        ap_position_m=ap_positions(
+            np.array([[ap.position_m for ap in r.scene.access_points] for r in realisations])
+        ),
+        snapshots=visits * snapshots,
+        visits=visits,
+        paths=study.trace.max_paths,
+        subcarriers=scene.subcarriers,
+        subcarrier_spacing_hz=scene.bandwidth_mhz * 1e6 / scene.subcarriers,
+        drawn=drawn_quantities([r.drawn for r in realisations], realisations[0].units),
+        split=_split(study, site, len(points)) if held_out else (),
+        # One job a realisation: the receiver's errors are drawn for all its points at once.
+        shard_points=len(points),
+        config={
+            "seed": study.seed,
+            "first_realisation": indices.start,
+            "engine": ENGINE,
+            "backend": dict(backend),
+            "trace": study.trace.model_dump(mode="json"),
+            "sense": study.sense.model_dump(mode="json"),
+            "scene": scene_digest(scene),
+            "perturbation": json_digest(table.model_dump(mode="json", by_alias=True)),
+        },
+        attributes={
+            "source": scene.source,
+            "assumptions": list(scene.assumptions),
+            "scene": scene.model_dump(mode="json", by_alias=True),
+            "perturbation": table.model_dump(mode="json", by_alias=True),
+        },
+    )
+    return TwinPlan(site, scene, table, points, realisations, spec)
+
+
+def _split(study: Study, site: str, points: int) -> tuple[int, ...]:
+    order = stream(study.seed, "split", site).permutation(points)
+    split = np.full(points, 2)
+    split[order[: round(_REFERENCE_SHARE * points)]] = 1
+    return tuple(int(use) for use in split)
+
+
+@lru_cache(maxsize=8)
+def _known_plan(
+    study_json: str, room: int, backend: tuple[tuple[str, str], ...], held_out: bool
+) -> TwinPlan:
+    study = validate_study(study_json)
+    make = plan_held_out if held_out else plan_twin
+    return make(study, study.rooms[room], dict(backend))
+
+
+def validate_study(study_json: str) -> Study:
+    """A study from its canonical JSON."""
+    return validate(json.loads(study_json), Study, where="study")
+
+
+def trace_job(
+    study_json: str,
+    room: int,
+    held_out: bool,
+    backend: tuple[tuple[str, str], ...],
+    store: Path,
+    realisation: int,
+    config_digest: str,
+) -> Receipt:
+    """Trace one realisation, let the receivers hear it, write it: one idempotent job.
+
+    Takes plain values only, so that it can run in any process that reaches the store.
+
+    Raises:
+        TraceError, BackendError: the solver; nothing is written then.
+        StoreError: the store refused the block.
+    """
+    plan = _known_plan(study_json, room, backend, held_out)
+    study = validate_study(study_json)
+    drawn = plan.realisations[realisation]
+    traced = trace(drawn.scene, study.trace, drawn.points(plan.points), engine=ENGINE)
+    visits = plan.spec.visits
+    heard = sense(
+        traced,
+        study.sense,
+        study.seed,
+        plan.scene.name,
+        drawn.index,
+        visits,
+        plan.spec.snapshots // visits,
+    )
+    block = traced.rename(rss="received_power")
+    block["rss"], block["rtt"] = heard["rss"], heard["rtt"]
+    everything = slice(0, len(plan.points))
+    return write_shard(store, plan.site, realisation, everything, block, config_digest)

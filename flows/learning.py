@@ -1,0 +1,120 @@
+"""From a store to fitted learners and their errors in the real place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from twin.align.moments import AlignmentKind
+from twin.evaluate.protocols import SimToReal, sim_to_real
+from twin.evaluate.records import Errors
+from twin.learn.baselines.neighbours import Neighbours
+from twin.learn.features import Feature
+from twin.learn.learner import Learner
+from twin.seeds import integer_seed
+from twin.store.reader import Environment, environments
+
+Trained = Literal["metaloc", "pretraining", "random_start"]
+TRAINED: tuple[Trained, ...] = ("metaloc", "pretraining", "random_start")
+
+#: MetaLoc as trained, with another alignment when it meets the real place.
+REALIGNED: dict[str, AlignmentKind] = {
+    "metaloc_unaligned": "none",
+    "metaloc_unlabelled": "unlabelled",
+}
+_MOST_NEIGHBOURS = 3
+
+
+@dataclass(frozen=True)
+class Training:
+    """One learner to be fitted.
+
+    Attributes:
+        site: the twin's site in the store.
+        site_digest: of the site's content.
+        feature: what fingerprints are made of.
+        method: which learner.
+        seed: of the learner.
+        outer_steps: outer updates; None: the preset's.
+    """
+
+    site: str
+    site_digest: str
+    feature: Feature
+    method: Trained
+    seed: int
+    outer_steps: int | None
+
+    def file_name(self) -> str:
+        """Name that changes with everything the fit depends on."""
+        key = json.dumps([*vars(self).values(), _settings_json(self.outer_steps)])
+        digest = hashlib.sha256(key.encode()).hexdigest()[:12]
+        return f"{self.site}-{self.feature}-{self.method}-{self.seed}-{digest}.npz"
+
+
+def _settings_json(outer_steps: int | None) -> str:
+    from twin.learn.metaloc import small
+
+    return small(outer_steps).model_dump_json()
+
+
+def make_learner(
+    method: Trained, feature: Feature, access_points: int, seed: int, outer_steps: int | None
+) -> Learner:
+    """An unfitted learner; the import of TensorFlow waits until here."""
+    from twin.learn.baselines.gradient import PlainPretraining, RandomStart
+    from twin.learn.metaloc import MetaLoc, small
+
+    kinds = {"metaloc": MetaLoc, "pretraining": PlainPretraining, "random_start": RandomStart}
+    return kinds[method](small(outer_steps), feature, access_points, seed)
+
+
+def train(training: Training, store: Path, models: Path) -> Path:
+    """Fit a learner, unless it was fitted before on the same content with the same settings."""
+    path = models / training.file_name()
+    if path.exists():
+        return path
+    twin = environments(store, training.site)
+    # One stream a seed for every method: all see the same tasks.
+    seed = integer_seed(training.seed, "learner", training.site, training.feature)
+    learner = make_learner(
+        training.method, training.feature, len(twin[0].ap), seed, training.outer_steps
+    )
+    learner.fit(twin)
+    models.mkdir(parents=True, exist_ok=True)
+    # The last part of the name stays .npz, and the file appears whole or not at all.
+    unfinished = path.with_name(f".{os.getpid()}-{path.name}")
+    learner.save(unfinished)
+    unfinished.replace(path)
+    return path
+
+
+def evaluate(
+    fitted: Mapping[Training, Path],
+    real: Environment,
+    room: str,
+    feature: Feature,
+    protocol: SimToReal,
+) -> list[Errors]:
+    """Errors of all methods of one room and feature in the real place."""
+    from twin.learn.gradient_learner import GradientLearner
+
+    methods: dict[str, list[Learner]] = {}
+    access_points = len(real.ap)
+    for training, path in fitted.items():
+        learner = make_learner(
+            training.method, feature, access_points, training.seed, training.outer_steps
+        )
+        learner.load(path)
+        methods.setdefault(training.method, []).append(learner)
+        if training.method == "metaloc" and isinstance(learner, GradientLearner):
+            for name, alignment in REALIGNED.items():
+                methods.setdefault(name, []).append(learner.realigned(alignment))
+    methods["knn"] = [Neighbours(feature, access_points, _MOST_NEIGHBOURS, "uniform")]
+    methods["wknn"] = [Neighbours(feature, access_points, _MOST_NEIGHBOURS, "distance")]
+    return sim_to_real(methods, real, feature, room, protocol)

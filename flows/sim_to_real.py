@@ -1,0 +1,243 @@
+"""The main flow: two rooms, their twins, learners, and how wrong they are in the real rooms.
+
+Everything is a list of independent, idempotent jobs: one a traced realisation, one a fitted
+learner, one a room and feature evaluated. The store and the model files say what is done, so a
+run that was killed goes on where it stopped. Prefect places the jobs; ray tracing and training
+take all cores of a machine, so here one job runs at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+from prefect.tasks import Task
+
+from flows import generation, learning
+from flows.generation import TwinPlan
+from flows.preparation import Prepared, output_faults, prepare
+from flows.reality import Reality, reality_in
+from flows.reporting import RoomResult, write_outputs
+from flows.screen import Progress, Stage, say
+from flows.server import connected, start
+from flows.study import Study, canonical
+from twin.config import validate
+from twin.errors import InputError, refuse
+from twin.evaluate.records import Errors
+from twin.learn.features import Feature
+from twin.measured.wifi_rtt_rooms import import_room
+from twin.store.reader import environments
+from twin.store.writer import create_site, pending_jobs, publish
+
+
+def _worth_a_retry(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Input that was refused once will be refused again."""
+    return not isinstance(state.result(raise_on_failure=False), InputError)
+
+
+_JOB: dict[str, Any] = {
+    "retries": 1,
+    "retry_delay_seconds": 1,
+    "retry_condition_fn": _worth_a_retry,
+    "cache_policy": NO_CACHE,
+    "persist_result": False,
+}
+
+#: Ray tracing and training use all cores, and two solves at once in one process crash.
+_ONE_AT_A_TIME: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=1)
+
+
+@task(name="trace realisation", **_JOB)
+def trace_realisation(
+    study_json: str,
+    room: int,
+    held_out: bool,
+    versions: tuple[tuple[str, str], ...],
+    store: str,
+    realisation: int,
+    config_digest: str,
+) -> str:
+    """Trace one realisation into the store; gives the content digest of the block."""
+    return generation.trace_job(
+        study_json, room, held_out, versions, Path(store), realisation, config_digest
+    ).digest
+
+
+@task(name="import measurements", **_JOB)
+def import_measurements(data_dir: str, room: str, store: str) -> str:
+    """Import one measured room into the store; gives the site's content digest."""
+    return import_room(Path(data_dir), room, Path(store))
+
+
+@task(name="fit learner", **_JOB)
+def fit_learner(training: learning.Training, store: str, models: str) -> str:
+    """Fit one learner; gives the file it was saved to."""
+    return str(learning.train(training, Path(store), Path(models)))
+
+
+@task(name="evaluate", **_JOB)
+def evaluate_feature(
+    fitted: list[tuple[learning.Training, str]],
+    store: str,
+    real_site: str,
+    room: str,
+    feature: Feature,
+    study_json: str,
+) -> list[Errors]:
+    """Errors of all methods of one room and feature."""
+    real = environments(Path(store), real_site)[0]
+    protocol = generation.validate_study(study_json).protocol
+    paths = {training: Path(path) for training, path in fitted}
+    return learning.evaluate(paths, real, room, feature, protocol)
+
+
+def run(study: Study, reality: Reality, out: Path, command: str) -> Path:
+    """Run a study with a server of its own that ends with it; gives the report's path.
+
+    Raises:
+        InputError: see `prepare`.
+        TwinError: a job failed for good; what is done stays done.
+    """
+    say(reality.banner)
+    refuse(output_faults(out))
+    home = out / ".prefect"
+    with start(home) as server:
+        # While the server comes up. The flow prepares again: it may run elsewhere.
+        info = prepare(study, reality, out).backend
+        say(f"Ray tracing on {info.variant} ({', '.join(info.devices)}): {info.reason}")
+        folder = None if reality.folder is None else str(reality.folder)
+        with connected(server.wait(), home):
+            return Path(sim_to_real(json.loads(canonical(study)), str(out), folder, command))
+
+
+@flow(name="sim-to-real", task_runner=_ONE_AT_A_TIME, persist_result=False)
+def sim_to_real(
+    study: dict[str, Any], out: str, data_dir: str | None = None, command: str = ""
+) -> str:
+    """Generate, publish, import, fit, evaluate, report.
+
+    Args:
+        study: content of a study file.
+        out: folder of the results.
+        data_dir: folder of real data sets; None: reality is simulated.
+        command: what the report says made it.
+
+    Returns:
+        Path of the report.
+    """
+    reality = reality_in(None if data_dir is None else Path(data_dir))
+    prepared = prepare(validate(study, Study, where="study"), reality, Path(out))
+    seconds: dict[str, float] = {}
+    store = prepared.out / "store.zarr"
+    with Stage("Tracing the twins", seconds):
+        digests = _generate(prepared, prepared.twins, store, held_out=False)
+    with Stage("Bringing in reality", seconds):
+        real_sites = _bring_reality(prepared, store)
+    with Stage("Fitting the learners", seconds):
+        fitted = _fit(prepared, store, digests)
+    with Stage("Locating in the real rooms", seconds):
+        errors = _evaluate(prepared, store, real_sites, fitted)
+    say("Writing the report")
+    results = [
+        RoomResult(plan, real_site, tuple(errors[index]))
+        for index, (plan, real_site) in enumerate(zip(prepared.twins, real_sites, strict=True))
+    ]
+    return str(write_outputs(prepared, results, store, seconds, command))
+
+
+def _generate(
+    prepared: Prepared, plans: Sequence[TwinPlan], store: Path, *, held_out: bool
+) -> list[str]:
+    study_json = canonical(prepared.study)
+    versions = tuple(sorted(prepared.versions.items()))
+    provenance = {"python": sys.version.split()[0], **prepared.versions}
+    digests = []
+    for room, plan in enumerate(plans):
+        config_digest = create_site(store, plan.site, plan.spec, provenance=provenance)
+        jobs = pending_jobs(store, plan.site)
+        done = len(plan.realisations) - len(jobs)
+        if done:
+            say(f"  {plan.site}: {done} of {len(plan.realisations)} realisations are there already")
+        progress = Progress(plan.site, len(jobs), len(plan.points), "points")
+        futures = [
+            trace_realisation.submit(
+                study_json, room, held_out, versions, str(store), job.realisation, config_digest
+            )
+            for job in jobs
+        ]
+        for future in futures:
+            future.result()
+            progress.advance()
+        digests.append(publish(store, plan.site))
+    return digests
+
+
+def _bring_reality(prepared: Prepared, store: Path) -> list[str]:
+    if not prepared.reality.measured:
+        _generate(prepared, prepared.held_out, store, held_out=True)
+        return [plan.site for plan in prepared.held_out]
+    sites = []
+    for room in prepared.study.rooms:
+        import_measurements.submit(
+            str(prepared.reality.folder), str(room.measured), str(store)
+        ).result()
+        sites.append(f"wifi_rtt_{room.measured}")
+    return sites
+
+
+def _fit(
+    prepared: Prepared, store: Path, digests: Sequence[str]
+) -> dict[tuple[int, Feature], list[tuple[learning.Training, str]]]:
+    study = prepared.study
+    steps = study.learner.outer_steps if study.learner else None
+    models = prepared.out / "models"
+    wanted = [
+        (room, learning.Training(plan.site, digest, feature, method, seed, steps))
+        for room, (plan, digest) in enumerate(zip(prepared.twins, digests, strict=True))
+        for feature in study.features
+        for method in learning.TRAINED
+        for seed in range(study.learner_seeds)
+    ]
+    progress = Progress("learners", len(wanted), 1, "learners")
+    futures = [fit_learner.submit(training, str(store), str(models)) for _, training in wanted]
+    fitted: dict[tuple[int, Feature], list[tuple[learning.Training, str]]] = {}
+    for (room, training), future in zip(wanted, futures, strict=True):
+        fitted.setdefault((room, training.feature), []).append((training, future.result()))
+        progress.advance()
+    return fitted
+
+
+def _evaluate(
+    prepared: Prepared,
+    store: Path,
+    real_sites: Sequence[str],
+    fitted: dict[tuple[int, Feature], list[tuple[learning.Training, str]]],
+) -> dict[int, list[Errors]]:
+    study_json = canonical(prepared.study)
+    futures = [
+        (
+            room,
+            evaluate_feature.submit(
+                learners,
+                str(store),
+                real_sites[room],
+                prepared.twins[room].site,
+                feature,
+                study_json,
+            ),
+        )
+        for (room, feature), learners in fitted.items()
+    ]
+    progress = Progress("rooms and features", len(futures), 1, "cells")
+    errors: dict[int, list[Errors]] = {}
+    for room, future in futures:
+        errors.setdefault(room, []).extend(future.result())
+        progress.advance()
+    return errors

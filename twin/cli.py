@@ -1,0 +1,191 @@
+"""The command line: parses, calls, prints. Slow imports wait for the command that needs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from twin.errors import TwinError
+
+if TYPE_CHECKING:
+    from flows.study import Study
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Digital twins for fingerprint localization.",
+)
+scene_app = typer.Typer(no_args_is_help=True, help="Check, draw and describe scenes.")
+store_app = typer.Typer(no_args_is_help=True, help="Look into fingerprint stores.")
+app.add_typer(scene_app, name="scene")
+app.add_typer(store_app, name="store")
+
+Out = Annotated[Path, typer.Option(help="Folder of the results; a killed run goes on there.")]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Folder of real data sets; else TWIN_DATA_DIR, else a download."),
+]
+Offline = Annotated[
+    bool,
+    typer.Option(
+        "--offline", help="Download nothing; without a data folder, reality is simulated."
+    ),
+]
+SceneName = Annotated[str, typer.Argument(help="Name of a library scene, a folder or a YAML file.")]
+StorePath = Annotated[Path, typer.Argument(help="Folder of the store.")]
+
+
+@app.command()
+def demo(out: Out = Path("out/demo"), data_dir: DataDir = None, offline: Offline = False) -> None:
+    """Two real rooms: twins, learners, and how wrong they are on real test points."""
+    from flows.study import demo_study
+
+    _run(demo_study(), out, data_dir, offline)
+
+
+@app.command()
+def run(
+    study: Annotated[Path, typer.Argument(help="Study file (YAML).")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the results.")] = None,
+    data_dir: DataDir = None,
+    offline: Offline = False,
+) -> None:
+    """The whole road for a study of your own."""
+    from flows.study import load_study
+
+    loaded = load_study(study)
+    _run(loaded, out if out is not None else Path("out") / loaded.name, data_dir, offline)
+
+
+def _run(study: Study, out: Path, data_dir: Path | None, offline: bool) -> None:
+    # TensorFlow's start-up notes are of no use to the reader of this screen.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from flows.reality import find_reality
+    from flows.sim_to_real import run as run_study
+
+    reality = find_reality(data_dir, offline=offline)
+    report = run_study(study, reality, out, shlex.join(["twin", *sys.argv[1:]]))
+    typer.echo(f"Report: {report}")
+    typer.echo(f"Metrics: {report.with_name('metrics.json')}")
+
+
+@app.command()
+def doctor(data_dir: DataDir = None) -> None:
+    """Is this machine ready? Versions, backend, memory, data, a ray-tracing self-test."""
+    from twin.config import data_dir as find_data_dir
+    from twin.doctor import examine, render
+
+    report = examine(find_data_dir(data_dir))
+    typer.echo(render(report))
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@scene_app.command("list")
+def scene_list() -> None:
+    """Names of the library's scenes."""
+    from twin.scene.library import library
+
+    for name in library():
+        typer.echo(name)
+
+
+@scene_app.command("check")
+def scene_check(scene: SceneName) -> None:
+    """Check a scene; lists every fault, exit code 2 where there is one."""
+    from twin.scene.library import load_scene
+    from twin.scene.receivers import covered_receivers, receiver_points
+
+    loaded = load_scene(scene)
+    typer.echo(
+        f"{loaded.name}: sound; {len(loaded.access_points)} access points, "
+        f"{len(receiver_points(loaded))} receiver points ({covered_receivers(loaded)} left out "
+        "because something stands there)"
+    )
+
+
+@scene_app.command("show")
+def scene_show(
+    scene: SceneName,
+    output: Annotated[Path | None, typer.Option(help="PNG to write.")] = None,
+) -> None:
+    """Draw a plan view."""
+    from twin.scene.draw import plan
+    from twin.scene.library import load_scene
+
+    loaded = load_scene(scene)
+    path = output if output is not None else Path(f"{loaded.name}.png")
+    plan(loaded, path)
+    typer.echo(f"Plan: {path}")
+
+
+@app.command()
+def schema(
+    folder: Annotated[Path, typer.Argument(help="Folder to write into.")] = Path("schemas"),
+) -> None:
+    """Write the JSON schemas of scenes, perturbation tables and studies, for editors."""
+    from pydantic import BaseModel
+
+    from flows.study import Study
+    from twin.perturb.table import PerturbationTable
+    from twin.scene.declaration import Scene
+    from twin.scene.schema import json_schema
+
+    models: dict[str, type[BaseModel]] = {
+        "scene": Scene,
+        "perturbation": PerturbationTable,
+        "study": Study,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, model in models.items():
+        path = folder / f"{name}.schema.json"
+        json_schema(model, path)
+        typer.echo(f"Schema: {path}")
+
+
+@store_app.command("digest")
+def store_digest(store: StorePath) -> None:
+    """Digest of the content of all published sites; equal content gives an equal digest."""
+    from twin.store.verify import digest
+
+    typer.echo(digest(store))
+
+
+@store_app.command("verify")
+def store_verify(store: StorePath) -> None:
+    """Read everything back and compare it with the receipts."""
+    from twin.errors import StoreError
+    from twin.store.verify import verify
+
+    faults = verify(store)
+    if faults:
+        raise StoreError("\n".join(["the store is not whole:", *(f"  - {f}" for f in faults)]))
+    typer.echo("Whole: every block is as its receipt says.")
+
+
+@store_app.command("info")
+def store_info(store: StorePath) -> None:
+    """What a store holds, finished or not, as JSON."""
+    from twin.store.reader import info
+
+    typer.echo(json.dumps(info(store), indent=2))
+
+
+def main() -> None:
+    """Entry point; an error of ours is a message and an exit code, not a traceback."""
+    try:
+        app()
+    except TwinError as error:
+        typer.echo(f"twin: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()
