@@ -1,8 +1,8 @@
 """Prefect flows: parameters, job list, map, verify, publish.
 
-Nothing here talks to any machine but this one. Prefect reads its settings when it is first
-imported, so the defaults below are set by this package, which every flow imports first; a variable
-that the user set wins.
+Nothing here talks to any machine but this one. Prefect and TensorFlow read their settings when they
+are first imported, so the defaults below are set by this package, which every flow imports first; a
+variable that the user set wins.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ _QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
-    # The flows print their own progress.
-    "PREFECT_LOGGING_LEVEL": "WARNING",
+    # The flows print their own progress, retries and errors.
+    "PREFECT_LOGGING_LEVEL": "CRITICAL",
+    "TF_CPP_MIN_LOG_LEVEL": "2",
 }
 for _name, _value in _QUIET.items():
     os.environ.setdefault(_name, _value)

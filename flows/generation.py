@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import JsonValue
 
 from flows.study import Room, Study
 from twin.config import validate
+from twin.errors import StoreError
 from twin.perturb.library import load_table
 from twin.perturb.realise import Realisation, realise
 from twin.perturb.table import PerturbationTable
@@ -21,7 +23,6 @@ from twin.scene.library import load_scene
 from twin.scene.receivers import receiver_points
 from twin.seeds import stream
 from twin.sense.receiver import sense
-from twin.store.receipts import Receipt
 from twin.store.schema import (
     CHANNEL_VARIABLES,
     FINGERPRINT_VARIABLES,
@@ -36,6 +37,7 @@ from twin.trace.engine import trace
 ENGINE = "chains"
 _HELD_OUT_SNAPSHOTS = 20
 _REFERENCE_SHARE = 0.73
+_OF_ONE_REALISATION = frozenset({"scene_digest", "sense_realisation"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,11 +80,6 @@ def plan_held_out(study: Study, room: Room, backend: Mapping[str, str]) -> TwinP
     return _plan(study, room, range(last, last + 1), backend, held_out=True)
 
 
-def site_name(room: Room) -> str:
-    """Site of a room's twin."""
-    return Path(room.scene).stem if room.scene.endswith((".yaml", ".yml")) else room.scene
-
-
 def _plan(
     study: Study, room: Room, indices: range, backend: Mapping[str, str], *, held_out: bool
 ) -> TwinPlan:
@@ -93,7 +90,7 @@ def _plan(
     table = load_table(reference, scene)
     points = receiver_points(scene)
     realisations = tuple(realise(scene, table, study.seed, index) for index in indices)
-    site = f"{site_name(room)}_held_out" if held_out else site_name(room)
+    site = f"{scene.name}_held_out" if held_out else scene.name
     visits, snapshots = study.twin.visits, study.twin.snapshots
     if held_out:
         visits, snapshots = 1, _HELD_OUT_SNAPSHOTS
@@ -165,16 +162,25 @@ def trace_job(
     store: Path,
     realisation: int,
     config_digest: str,
-) -> Receipt:
+) -> dict[str, JsonValue]:
     """Trace one realisation, let the receivers hear it, write it: one idempotent job.
 
     Takes plain values only, so that it can run in any process that reaches the store.
 
+    Returns:
+        What tracer and receiver say of the block: arguments as used, versions, conventions.
+
     Raises:
         TraceError, BackendError: the solver; nothing is written then.
-        StoreError: the store refused the block.
+        StoreError: the store refused the block, or the scene is no longer what the site was laid
+            out for.
     """
     plan = _known_plan(study_json, room, backend, held_out)
+    if plan.spec.digest != config_digest:
+        raise StoreError(
+            f"{plan.site}: scene, perturbation table or study changed after the site was laid out; "
+            "expected them unchanged during a run. Start again with another --out."
+        )
     study = validate_study(study_json)
     drawn = plan.realisations[realisation]
     traced = trace(drawn.scene, study.trace, drawn.points(plan.points), engine=ENGINE)
@@ -191,4 +197,6 @@ def trace_job(
     block = traced.rename(rss="received_power")
     block["rss"], block["rtt"] = heard["rss"], heard["rtt"]
     everything = slice(0, len(plan.points))
-    return write_shard(store, plan.site, realisation, everything, block, config_digest)
+    write_shard(store, plan.site, realisation, everything, block, config_digest)
+    said = {**traced.attrs, **heard.attrs}
+    return {key: value for key, value in said.items() if key not in _OF_ONE_REALISATION}

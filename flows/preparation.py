@@ -1,18 +1,62 @@
-"""Everything that is checked before a run starts."""
+"""Everything that is checked before a run starts, in one pass, with nothing written."""
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from flows import generation
 from flows.generation import TwinPlan
 from flows.reality import Reality
-from flows.study import Study
-from twin.errors import Fault, InputError, refuse
+from flows.study import Room, Study, load_study
+from twin.config import data_dir
+from twin.errors import Fault, Gathered, InputError, refuse
+from twin.learn.presets import SMALL
 from twin.measured.wifi_rtt_rooms import read_room
+from twin.store.layout import occupant_fault
+from twin.store.schema import SPLITS, SiteSpec
 from twin.trace import backend
+
+STORE = "store.zarr"
+
+_LEAST_TEST_POINTS = 2
+
+
+@contextmanager
+def sole_run(out: Path) -> Iterator[None]:
+    """Keep other runs out of the folder; the kernel lets go of it however this process ends.
+
+    Raises:
+        InputError: another run is using the folder.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / ".lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            cure = "Wait for it, or name another folder."
+            refuse([Fault("--out", "", "a folder that no other run is using", str(out), cure)])
+        yield
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command asks for, found sound.
+
+    Attributes:
+        study: what to do.
+        folder: data folder that was named, if one was.
+        out: folder of the results.
+    """
+
+    study: Study
+    folder: Path | None
+    out: Path
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +84,49 @@ class Prepared:
         """What a resumed run must share with the run that it goes on with."""
         return {"variant": self.backend.variant, **self.backend.versions}
 
+    @property
+    def store(self) -> Path:
+        """Folder of the store."""
+        return self.out / STORE
+
+
+@dataclass(frozen=True, eq=False)
+class _Plans:
+    twins: tuple[TwinPlan, ...]
+    held_out: tuple[TwinPlan, ...]
+    faults: tuple[Fault, ...]
+
+
+def read_request(study_file: Path, given_data: Path | None, out: Path | None) -> Request:
+    """Read what a command names and check it whole; needs no ray tracer and writes nothing.
+
+    Args:
+        study_file: YAML file of a study.
+        given_data: data folder from the command line; else ``TWIN_DATA_DIR`` names one.
+        out: folder of the results; ``out/`` and the study's name where not given.
+
+    Raises:
+        InputError: every fault of study, scenes, perturbation tables, data files and output.
+    """
+    faults: list[Fault] = []
+    study = folder = None
+    with Gathered(faults):
+        study = load_study(study_file)
+    with Gathered(faults):
+        folder = data_dir(given_data)
+    if out is None and study is not None:
+        out = Path("out") / study.name
+    if out is not None:
+        faults += _output_faults(out)
+    if study is not None:
+        faults += _plan(study, folder, {}).faults
+    if study is None or out is None or faults:
+        raise InputError(faults)
+    return Request(study, folder, out)
+
 
 def prepare(study: Study, reality: Reality, out: Path) -> Prepared:
-    """Check everything that can be checked before work starts.
+    """Plan all sites of a run.
 
     Raises:
         InputError: scenes, perturbation tables, data files or the output folder have faults; all in
@@ -50,37 +134,93 @@ def prepare(study: Study, reality: Reality, out: Path) -> Prepared:
         BackendError: no usable ray tracer.
     """
     info = backend.prepare()
-    versions = {"variant": info.variant, **info.versions}
-    faults = output_faults(out)
+    plans = _plan(study, reality.folder, {"variant": info.variant, **info.versions})
+    refuse([*_output_faults(out), *plans.faults])
+    return Prepared(study, reality, out.resolve(), plans.twins, plans.held_out, info)
+
+
+def _plan(study: Study, folder: Path | None, versions: Mapping[str, str]) -> _Plans:
+    """Sites and faults of a study; reality is simulated where there is no data folder."""
     twins: list[TwinPlan] = []
     held_out: list[TwinPlan] = []
-    for room in study.rooms:
-        try:
-            twins.append(generation.plan_twin(study, room, versions))
-            if not reality.measured or room.measured is None:
+    faults: list[Fault] = []
+    for index, room in enumerate(study.rooms):
+        key = f"rooms.{index}"
+        twin = real = None
+        with Gathered(faults):
+            twin = generation.plan_twin(study, room, versions)
+            twins.append(twin)
+        with Gathered(faults):
+            if folder is not None and room.measured is not None:
+                real = read_room(folder, room.measured)[0]
+            elif twin is not None:
                 held_out.append(generation.plan_held_out(study, room, versions))
-        except InputError as error:
-            faults += error.faults
-        try:
-            if reality.folder is not None and room.measured is not None:
-                read_room(reality.folder, room.measured)
-        except InputError as error:
-            faults += error.faults
-    if reality.measured and held_out:
-        faults.append(
-            Fault("study", "rooms", "measured rooms only, or simulated rooms only", "both")
-        )
-    refuse(faults)
-    return Prepared(study, reality, out.resolve(), tuple(twins), tuple(held_out), info)
+                real = held_out[-1].spec
+        if twin is not None:
+            faults += _twin_faults(twin, key)
+        if real is not None:
+            faults += _split_faults(study, real, key)
+        if twin is not None and real is not None:
+            faults += _access_point_faults(room, twin.spec, real, key)
+    if folder is not None and len({room.measured is None for room in study.rooms}) > 1:
+        expected = "measured rooms only, or simulated rooms only"
+        faults.append(Fault("study", "rooms", expected, "both"))
+    sites = Counter(twin.site for twin in twins)
+    faults += [
+        Fault("study", "rooms", "scenes with names of their own", f"{count} named {name}")
+        for name, count in sites.items()
+        if count > 1
+    ]
+    return _Plans(tuple(twins), tuple(held_out), tuple(faults))
 
 
-def output_faults(out: Path) -> list[Fault]:
-    """What keeps results from being written there; makes the folder."""
-    where, expected = "--out", "a folder that can be written"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        return [Fault(where, "", expected, f"{out}: {error.strerror or error}")]
-    if not os.access(out, os.W_OK | os.X_OK):
-        return [Fault(where, "", expected, f"{out}: permission denied")]
-    return []
+def _twin_faults(twin: TwinPlan, key: str) -> list[Fault]:
+    least = max(SMALL.supports) + SMALL.queries
+    if len(twin.points) >= least:
+        return []
+    expected = f"a scene with at least {least} receiver points, as many as a task of a learner"
+    found = f"{len(twin.points)} in {twin.site}"
+    return [Fault("study", f"{key}.scene", expected, found, "Make the receivers' pitch_m smaller.")]
+
+
+def _split_faults(study: Study, real: SiteSpec, key: str) -> list[Fault]:
+    references = real.split.count(SPLITS.index("reference"))
+    tests = real.split.count(SPLITS.index("test"))
+    faults = []
+    if max(study.protocol.labels) > references:
+        expected = f"at most {references}, the reference points of {key}"
+        found = str(max(study.protocol.labels))
+        faults.append(Fault("study", "protocol.labels", expected, found))
+    made_for = max(SMALL.supports)
+    if max(study.protocol.labels) > made_for:
+        expected = f"at most {made_for}, the labels that the learners were made for"
+        found = str(max(study.protocol.labels))
+        faults.append(Fault("study", "protocol.labels", expected, found))
+    if tests < _LEAST_TEST_POINTS:
+        expected = f"at least {_LEAST_TEST_POINTS} test points"
+        faults.append(Fault("study", key, expected, str(tests)))
+    return faults
+
+
+def _access_point_faults(room: Room, twin: SiteSpec, real: SiteSpec, key: str) -> list[Fault]:
+    if twin.access_points == real.access_points:
+        return []
+    expected = f"the access points of {room.measured}: {', '.join(real.access_points)}"
+    return [Fault("study", f"{key}.scene", expected, ", ".join(twin.access_points))]
+
+
+def _output_faults(out: Path) -> list[Fault]:
+    """What keeps results from being written there; makes nothing."""
+    expected = "a folder that can be written"
+    there = out.absolute()
+    while not os.path.lexists(there) and there != there.parent:
+        there = there.parent
+    problem = ""
+    if not there.is_dir():
+        problem = f"{there} is not a folder"
+    elif not os.access(there, os.W_OK | os.X_OK):
+        problem = f"{there}: permission denied"
+    if problem:
+        return [Fault("--out", "", expected, f"{out} ({problem})")]
+    fault = occupant_fault(out / STORE)
+    return [fault] if fault else []

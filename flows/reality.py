@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.screen import say
-from twin.config import data_dir
+from flows.screen import console, say
+from flows.study import Study
 from twin.errors import DownloadError
 from twin.measured.download import fetch
 from twin.measured.registry import WIFI_RTT_ROOMS
@@ -36,24 +36,30 @@ SIMULATED = (
 )
 
 
-def find_reality(given: Path | None, *, offline: bool) -> Reality:
-    """The data folder given, else that of ``TWIN_DATA_DIR``, else a download, else a simulation.
+def find_reality(study: Study, folder: Path | None, *, offline: bool) -> Reality:
+    """The data folder that was named, else a download, else a simulation; says which, first of all.
+
+    A study without measured rooms has a simulated reality in any case.
 
     Args:
-        given: folder named on the command line.
+        study: what is asked for.
+        folder: data folder that was named, if one was.
         offline: do not try to download.
-
-    Raises:
-        InputError: a folder was named and is not there.
     """
-    folder = data_dir(given)
-    if folder is None and not offline:
-        say(f"No data folder was named; fetching {WIFI_RTT_ROOMS.name} from {WIFI_RTT_ROOMS.url}")
+    trouble = ""
+    if not any(room.measured for room in study.rooms):
+        folder = None
+    elif folder is None and not offline:
         try:
-            folder = fetch(WIFI_RTT_ROOMS)
+            with console.status(f"Fetching {WIFI_RTT_ROOMS.name} from {WIFI_RTT_ROOMS.url}"):
+                folder = fetch(WIFI_RTT_ROOMS)
         except DownloadError as error:
-            say(f"  {error}")
-    return reality_in(folder)
+            trouble = str(error)
+    reality = reality_in(folder)
+    say(reality.banner)
+    if trouble:
+        say(f"  {trouble}")
+    return reality
 
 
 def reality_in(folder: Path | None) -> Reality:

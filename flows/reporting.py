@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import platform
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import JsonValue
 from scipy.spatial import cKDTree
 
 from flows.generation import TwinPlan
-from flows.learning import REALIGNED
+from flows.learning import VARIANTS
+from flows.methods import HERO, METHODS, REFERENCE
 from flows.preparation import Prepared
 from flows.screen import say
+from flows.statements import declared, knowledge, procedure, receiver_facts, unit
 from twin.evaluate.metrics import differences_to, summarise
 from twin.evaluate.records import Errors, Record, write_metrics
 from twin.evaluate.report.content import (
     DataSource,
-    Method,
     Pairing,
     Perturbed,
     Plain,
@@ -28,47 +32,13 @@ from twin.evaluate.report.content import (
     SignalMap,
 )
 from twin.evaluate.report.page import write_report
+from twin.learn.presets import small
 from twin.measured.registry import WIFI_RTT_ROOMS
-from twin.perturb.table import Quantity
 from twin.scene.draw import plan as draw_plan
-from twin.store.reader import Environment, environments
-from twin.store.verify import digest
+from twin.store.reader import Environment, environments, open_site
 
-HERO, REFERENCE, HEADLINE_LABELS = "metaloc", "knn", 3
+HEADLINE_LABELS = 3
 Array = npt.NDArray[np.float64]
-
-METHODS = (
-    Method(
-        "metaloc",
-        "MetaLoc (adapted twin)",
-        "Meta-learned (MAML) on the twin's realisations; aligned on the k labels, then adapted to "
-        "them by a few gradient steps.",
-    ),
-    Method(
-        "metaloc_unlabelled",
-        "MetaLoc, unlabelled align.",
-        "The same learner, aligned by the moments of unlabelled fingerprints of the reference "
-        "points in place of the labels; adapted to the labels.",
-    ),
-    Method(
-        "metaloc_unaligned",
-        "MetaLoc, not aligned",
-        "The same learner with real fingerprints as they are; adapted to the labels.",
-    ),
-    Method(
-        "pretraining",
-        "Plain pre-training",
-        "The same network on the same tasks in the same order, trained without an inner loop; "
-        "aligned and adapted the same way.",
-    ),
-    Method(
-        "random_start",
-        "Random start",
-        "The same network with random weights; aligned and adapted the same way.",
-    ),
-    Method("knn", "KNN, real labels only", "Nearest of the k labelled points in signal space."),
-    Method("wknn", "WKNN, real labels only", "KNN weighted by distance in signal space."),
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +73,14 @@ def write_outputs(
             "Each room was declared as a scene, perturbed, ray-traced and heard by simulated "
             "receivers. Learners trained on that twin alone were given k labelled points of the "
             + ("real room" if prepared.reality.measured else "stand-in room")
-            + " and located every scan at test points that nothing had seen before."
+            + " and located every scan at test points that no method had seen."
         ),
+        notes={
+            "What the twin knew": knowledge(prepared),
+            "How the errors were measured": procedure(
+                prepared, [record for room in records.values() for record in room]
+            ),
+        },
         rooms=tuple(
             _room(prepared, result, records[result.plan.site], store) for result in results
         ),
@@ -112,8 +88,8 @@ def write_outputs(
         hero=HERO,
         reference=REFERENCE,
         headline_k=_headline(prepared),
-        alignment_methods=(HERO, *REALIGNED),
-        provenance=_provenance(prepared, store, seconds),
+        alignment_methods=(HERO, *VARIANTS["metaloc"]),
+        provenance=_provenance(prepared, store, [r.real_site for r in results], seconds),
         command=command,
         sources=_sources() if prepared.reality.measured else (),
     )
@@ -171,14 +147,24 @@ def _room(
             Pairing("rss", real.ap, expected["rss"][nearest], measured["rss"]),
             Pairing("rtt", real.ap, expected["rtt"][nearest], measured["rtt"]),
         ),
+        maps_note=(
+            "The twin's RSS is the mean over its realisations, shifted by the offset of the access "
+            "point in the table above, for the eye alone; no learner sees that shift."
+        ),
+        given=plan.scene.source,
         assumptions=plan.scene.assumptions,
-        solver=_solver(prepared),
+        solver=_solver(plan, twin[0].attrs),
         perturbed=tuple(_perturbed(plan)),
     )
 
 
 def _mean(twin: Sequence[Environment], name: str) -> Array:
-    return np.asarray(np.mean([e.point_features(name) for e in twin], axis=0, dtype=np.float64))
+    """Mean over the visits that heard an access point; NaN where none did."""
+    values = np.array([e.point_features(name) for e in twin], dtype=np.float64)
+    heard = np.isfinite(values)
+    count = heard.sum(axis=0)
+    total = np.where(heard, values, 0.0).sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def _maps(
@@ -206,44 +192,52 @@ def _maps(
     )
 
 
-def _solver(prepared: Prepared) -> dict[str, Plain]:
-    arguments = prepared.study.trace.model_dump()
-    sense = {f"receiver: {key}": value for key, value in prepared.study.sense.model_dump().items()}
-    return {"backend": prepared.backend.variant, **arguments, **sense}
+def _solver(plan: TwinPlan, attributes: Mapping[str, JsonValue]) -> dict[str, Plain]:
+    """Arguments as the tracer said it used them, read back from the store."""
+    said = attributes["traced"]
+    traced = said if isinstance(said, dict) else {}
+    return {
+        **{
+            key.removeprefix("trace_"): value
+            for key, value in traced.items()
+            if isinstance(value, str | int | float) and not key.startswith("sense_")
+        },
+        "receiver grid pitch [m]": plan.scene.receivers.pitch_m,
+        "receiver points": len(plan.points),
+        "realisations": len(plan.realisations),
+        "carrier [GHz]": plan.scene.frequency_ghz,
+        "bandwidth [MHz]": plan.scene.bandwidth_mhz,
+        "subcarriers": plan.scene.subcarriers,
+    }
 
 
 def _perturbed(plan: TwinPlan) -> list[Perturbed]:
+    """A row a quantity of the table, the draws of all its elements together."""
+    drawn: dict[str, list[str]] = {}
+    for name in plan.realisations[0].drawn:
+        drawn.setdefault(name.partition("[")[0], []).append(name)
     rows = []
-    quantities = {quantity.name: quantity for quantity in plan.table.quantities}
-    first = plan.realisations[0]
-    for name in first.drawn:
-        quantity = quantities[name.partition("[")[0]]
+    for quantity in plan.table.quantities:
+        names = drawn.get(quantity.name, [])
+        elements = tuple(name.partition("[")[2].rstrip("]") for name in names)
         rows.append(
             Perturbed(
-                name=name,
-                unit=first.units[name],
-                declared=_declared(quantity),
-                drawn=tuple(_shown(r.drawn[name]) for r in plan.realisations),
+                name=quantity.name,
+                elements=tuple(element for element in elements if element),
+                unit=unit(quantity),
+                declared=declared(quantity),
+                reason=quantity.description,
+                drawn=tuple(r.drawn[name] for name in names for r in plan.realisations),
             )
         )
     return rows
 
 
-def _declared(quantity: Quantity) -> str:
-    content = quantity.distribution.model_dump(mode="json", exclude_none=True)
-    kind = content.pop("kind")
-    details = ", ".join(f"{key} {value}" for key, value in content.items())
-    return f"{quantity.apply} {kind} ({details})"
-
-
-def _shown(value: Plain) -> Plain:
-    return round(value, 4) if isinstance(value, float) else value
-
-
 def _provenance(
-    prepared: Prepared, store: Path, seconds: Mapping[str, float]
+    prepared: Prepared, store: Path, real_sites: Sequence[str], seconds: Mapping[str, float]
 ) -> dict[str, dict[str, Plain]]:
     study, info = prepared.study, prepared.backend
+    outer_steps = study.learner.outer_steps if study.learner else None
     return {
         "Study": {
             "name": study.name,
@@ -252,20 +246,34 @@ def _provenance(
             "visits a realisation": study.twin.visits,
             "scans a point and visit": study.twin.snapshots,
             "draws of the labelled points": study.protocol.draws,
-            "learner seeds": study.learner_seeds,
+            "trainings of each learner": study.learner_seeds,
+            "outer steps of a training": small("metaloc", outer_steps).outer_steps,
         },
         "Ray tracing": {
             "backend": info.variant,
             "why": info.reason,
             "devices": ", ".join(info.devices),
             "libLLVM": f"{info.llvm_version}" if info.llvm_version else "not used",
-            **info.versions,
         },
+        "Software": {
+            "fingertwin": version("fingertwin"),
+            "python": platform.python_version(),
+            **info.versions,
+            **{name: version(name) for name in ("tensorflow-cpu", "keras", "scikit-learn")},
+        },
+        "Errors of the simulated receiver": receiver_facts(study.sense),
         "Digests": {
-            "store": digest(store),
+            **{
+                site: str(open_site(store, site).attrs["digest"])
+                for plan, real_site in zip(prepared.twins, real_sites, strict=True)
+                for site in (plan.site, real_site)
+            },
             **{f"scene and settings of {plan.site}": plan.spec.digest for plan in prepared.twins},
         },
-        "Seconds": dict(seconds),
+        "Seconds of this run": {
+            **{stage: round(taken, 1) for stage, taken in seconds.items()},
+            "together": round(sum(seconds.values()), 1),
+        },
     }
 
 

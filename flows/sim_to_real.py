@@ -22,24 +22,29 @@ from prefect.tasks import Task
 
 from flows import generation, learning
 from flows.generation import TwinPlan
-from flows.preparation import Prepared, output_faults, prepare
+from flows.preparation import Prepared, prepare, sole_run
 from flows.reality import Reality, reality_in
 from flows.reporting import RoomResult, write_outputs
-from flows.screen import Progress, Stage, say
+from flows.screen import Progress, Stage, ended_by_interrupt, say
 from flows.server import connected, start
 from flows.study import Study, canonical
 from twin.config import validate
-from twin.errors import InputError, refuse
+from twin.errors import InputError
 from twin.evaluate.records import Errors
 from twin.learn.features import Feature
+from twin.learn.presets import TRAINED
 from twin.measured.wifi_rtt_rooms import import_room
 from twin.store.reader import environments
-from twin.store.writer import create_site, pending_jobs, publish
+from twin.store.writer import create_site, note_traced, pending_jobs, publish
 
 
-def _worth_a_retry(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+def _worth_a_retry(job: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     """Input that was refused once will be refused again."""
-    return not isinstance(state.result(raise_on_failure=False), InputError)
+    error = state.result(raise_on_failure=False)
+    if isinstance(error, InputError):
+        return False
+    say(f"  {job.name} failed, trying once more: {error}")
+    return True
 
 
 _JOB: dict[str, Any] = {
@@ -63,11 +68,11 @@ def trace_realisation(
     store: str,
     realisation: int,
     config_digest: str,
-) -> str:
-    """Trace one realisation into the store; gives the content digest of the block."""
+) -> dict[str, Any]:
+    """Trace one realisation into the store; see `flows.generation.trace_job`."""
     return generation.trace_job(
         study_json, room, held_out, versions, Path(store), realisation, config_digest
-    ).digest
+    )
 
 
 @task(name="import measurements", **_JOB)
@@ -105,10 +110,8 @@ def run(study: Study, reality: Reality, out: Path, command: str) -> Path:
         InputError: see `prepare`.
         TwinError: a job failed for good; what is done stays done.
     """
-    say(reality.banner)
-    refuse(output_faults(out))
     home = out / ".prefect"
-    with start(home) as server:
+    with ended_by_interrupt(), sole_run(out), start(home) as server:
         # While the server comes up. The flow prepares again: it may run elsewhere.
         info = prepare(study, reality, out).backend
         say(f"Ray tracing on {info.variant} ({', '.join(info.devices)}): {info.reason}")
@@ -135,7 +138,7 @@ def sim_to_real(
     reality = reality_in(None if data_dir is None else Path(data_dir))
     prepared = prepare(validate(study, Study, where="study"), reality, Path(out))
     seconds: dict[str, float] = {}
-    store = prepared.out / "store.zarr"
+    store = prepared.store
     with Stage("Tracing the twins", seconds):
         digests = _generate(prepared, prepared.twins, store, held_out=False)
     with Stage("Bringing in reality", seconds):
@@ -158,22 +161,27 @@ def _generate(
     study_json = canonical(prepared.study)
     versions = tuple(sorted(prepared.versions.items()))
     provenance = {"python": sys.version.split()[0], **prepared.versions}
+    # All sites before any job: a store of another study is refused before work starts.
+    config_digests = [
+        create_site(store, plan.site, plan.spec, provenance=provenance) for plan in plans
+    ]
     digests = []
-    for room, plan in enumerate(plans):
-        config_digest = create_site(store, plan.site, plan.spec, provenance=provenance)
+    for room, (plan, config_digest) in enumerate(zip(plans, config_digests, strict=True)):
         jobs = pending_jobs(store, plan.site)
         done = len(plan.realisations) - len(jobs)
         if done:
             say(f"  {plan.site}: {done} of {len(plan.realisations)} realisations are there already")
-        progress = Progress(plan.site, len(jobs), len(plan.points), "points")
+        progress = Progress(plan.site, len(jobs), len(plan.points))
         futures = [
             trace_realisation.submit(
                 study_json, room, held_out, versions, str(store), job.realisation, config_digest
             )
             for job in jobs
         ]
-        for future in futures:
-            future.result()
+        for index, future in enumerate(futures):
+            said = future.result()
+            if index == 0:
+                note_traced(store, plan.site, said)
             progress.advance()
         digests.append(publish(store, plan.site))
     return digests
@@ -199,13 +207,14 @@ def _fit(
     steps = study.learner.outer_steps if study.learner else None
     models = prepared.out / "models"
     wanted = [
-        (room, learning.Training(plan.site, digest, feature, method, seed, steps))
+        (room, learning.Training(plan.site, digest, feature, method, study.seed, seed, steps))
         for room, (plan, digest) in enumerate(zip(prepared.twins, digests, strict=True))
         for feature in study.features
-        for method in learning.TRAINED
+        for method in TRAINED
         for seed in range(study.learner_seeds)
     ]
-    progress = Progress("learners", len(wanted), 1, "learners")
+    learning.load()
+    progress = Progress("learners", len(wanted))
     futures = [fit_learner.submit(training, str(store), str(models)) for _, training in wanted]
     fitted: dict[tuple[int, Feature], list[tuple[learning.Training, str]]] = {}
     for (room, training), future in zip(wanted, futures, strict=True):
@@ -235,7 +244,7 @@ def _evaluate(
         )
         for (room, feature), learners in fitted.items()
     ]
-    progress = Progress("rooms and features", len(futures), 1, "cells")
+    progress = Progress("rooms and features", len(futures))
     errors: dict[int, list[Errors]] = {}
     for room, future in futures:
         errors.setdefault(room, []).extend(future.result())

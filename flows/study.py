@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -100,14 +100,9 @@ def load_study(path: Path) -> Study:
     return load_model(path, Study)
 
 
-def demo_study() -> Study:
-    """The study behind ``twin demo``."""
-    return load_study(Path(str(files("studies").joinpath("demo.yaml"))))
-
-
-def json_schema() -> dict[str, Any]:
-    """JSON schema of a study file, for editors."""
-    return Study.model_json_schema(by_alias=True)
+def demo_file() -> Path:
+    """The study file behind ``twin demo``."""
+    return Path(str(files("studies").joinpath("demo.yaml")))
 
 
 def canonical(study: Study) -> str:

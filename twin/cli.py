@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
+from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from twin.errors import TwinError
-
-if TYPE_CHECKING:
-    from flows.study import Study
+from twin.errors import Fault, InputError, TwinError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -42,36 +39,53 @@ SceneName = Annotated[str, typer.Argument(help="Name of a library scene, a folde
 StorePath = Annotated[Path, typer.Argument(help="Folder of the store.")]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fingertwin {installed_version('fingertwin')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Digital twins for fingerprint localization."""
+
+
 @app.command()
 def demo(out: Out = Path("out/demo"), data_dir: DataDir = None, offline: Offline = False) -> None:
     """Two real rooms: twins, learners, and how wrong they are on real test points."""
-    from flows.study import demo_study
+    from flows.study import demo_file
 
-    _run(demo_study(), out, data_dir, offline)
+    _run(demo_file(), out, data_dir, offline)
 
 
 @app.command()
 def run(
     study: Annotated[Path, typer.Argument(help="Study file (YAML).")],
-    out: Annotated[Path | None, typer.Option(help="Folder of the results.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the results; else out/ and the study's name.")
+    ] = None,
     data_dir: DataDir = None,
     offline: Offline = False,
 ) -> None:
     """The whole road for a study of your own."""
-    from flows.study import load_study
-
-    loaded = load_study(study)
-    _run(loaded, out if out is not None else Path("out") / loaded.name, data_dir, offline)
+    _run(study, out, data_dir, offline)
 
 
-def _run(study: Study, out: Path, data_dir: Path | None, offline: bool) -> None:
-    # TensorFlow's start-up notes are of no use to the reader of this screen.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+def _run(study_file: Path, out: Path | None, data_dir: Path | None, offline: bool) -> None:
+    from flows.preparation import read_request
     from flows.reality import find_reality
     from flows.sim_to_real import run as run_study
 
-    reality = find_reality(data_dir, offline=offline)
-    report = run_study(study, reality, out, shlex.join(["twin", *sys.argv[1:]]))
+    request = read_request(study_file, data_dir, out)
+    reality = find_reality(request.study, request.folder, offline=offline)
+    report = run_study(request.study, reality, request.out, shlex.join(["twin", *sys.argv[1:]]))
     typer.echo(f"Report: {report}")
     typer.echo(f"Metrics: {report.with_name('metrics.json')}")
 
@@ -79,10 +93,9 @@ def _run(study: Study, out: Path, data_dir: Path | None, offline: bool) -> None:
 @app.command()
 def doctor(data_dir: DataDir = None) -> None:
     """Is this machine ready? Versions, backend, memory, data, a ray-tracing self-test."""
-    from twin.config import data_dir as find_data_dir
     from twin.doctor import examine, render
 
-    report = examine(find_data_dir(data_dir))
+    report = examine(data_dir)
     typer.echo(render(report))
     if not report.ok:
         raise typer.Exit(1)
@@ -101,13 +114,12 @@ def scene_list() -> None:
 def scene_check(scene: SceneName) -> None:
     """Check a scene; lists every fault, exit code 2 where there is one."""
     from twin.scene.library import load_scene
-    from twin.scene.receivers import covered_receivers, receiver_points
+    from twin.scene.receivers import receiver_points
 
     loaded = load_scene(scene)
     typer.echo(
         f"{loaded.name}: sound; {len(loaded.access_points)} access points, "
-        f"{len(receiver_points(loaded))} receiver points ({covered_receivers(loaded)} left out "
-        "because something stands there)"
+        f"{len(receiver_points(loaded))} receiver points"
     )
 
 
@@ -143,7 +155,11 @@ def schema(
         "perturbation": PerturbationTable,
         "study": Study,
     }
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        expected = "a folder that can be written"
+        raise InputError([Fault(str(folder), "", expected, str(error))]) from error
     for name, model in models.items():
         path = folder / f"{name}.schema.json"
         json_schema(model, path)

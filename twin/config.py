@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from twin.errors import Fault, InputError
+from twin.errors import Fault, Gathered, InputError, refuse
 
 DATA_DIR_VARIABLE = "TWIN_DATA_DIR"
 
@@ -60,8 +61,15 @@ _Loader.add_implicit_resolver(
 )
 
 
-def load_model(path: Path, model: type[Model]) -> Model:
+def load_model(
+    path: Path, model: type[Model], check: Callable[[Model, str], list[Fault]] | None = None
+) -> Model:
     """Read a YAML file into a strict model.
+
+    Args:
+        path: the file.
+        model: what it must hold.
+        check: finds what the model alone cannot say; gets the model and the file's name.
 
     Raises:
         InputError: file missing, not YAML, or not what the model expects; lists every fault with
@@ -79,29 +87,66 @@ def load_model(path: Path, model: type[Model]) -> Model:
         raise InputError(
             [Fault(str(path), "", "valid YAML", " ".join(str(error).split()))]
         ) from error
-    return validate(content, model, where=str(path))
+    return validate(content, model, where=str(path), check=check)
 
 
-def validate(content: object, model: type[Model], where: str) -> Model:
+def validate(
+    content: object,
+    model: type[Model],
+    where: str,
+    check: Callable[[Model, str], list[Fault]] | None = None,
+) -> Model:
     """Check plain content (as from YAML or JSON) against a model; see `load_model`."""
     try:
         # Through JSON: strict models then take lists for tuples, as a YAML author writes them.
-        return model.model_validate_json(json.dumps(content))
+        made = model.model_validate_json(json.dumps(content))
     except ValidationError as error:
-        raise InputError(_faults(error, where)) from error
+        faults = _faults(error, where)
+        items = error.errors(include_url=False)
+        if all(item["type"] == "extra_forbidden" for item in items):
+            # Keys too many must not hide what else is wrong.
+            known = _without(content, [item["loc"] for item in items])
+            with Gathered(faults):
+                validate(known, model, where, check)
+        raise InputError(faults) from error
     except (TypeError, ValueError) as error:
         raise InputError(
             [Fault(where, "", "plain values (numbers, text, lists, maps)", str(error))]
         ) from error
+    if check is not None:
+        refuse(check(made, where))
+    return made
+
+
+def _without(content: object, places: list[tuple[int | str, ...]]) -> object:
+    """A copy of plain content without the keys at these places."""
+    copied: Any = json.loads(json.dumps(content))
+    for place in places:
+        holder = copied
+        for step in place[:-1]:
+            # Pydantic also names the chosen member of a union, which is no key.
+            if not isinstance(holder, dict) or step in holder:
+                holder = holder[step]
+        del holder[place[-1]]
+    return copied
 
 
 def _faults(error: ValidationError, where: str) -> list[Fault]:
     faults = []
-    for item in error.errors(include_url=False):
+    items = error.errors(include_url=False)
+    for item in items:
+        if item["type"] == "too_short" and any(
+            _inside(other["loc"], item["loc"]) for other in items
+        ):
+            continue  # Only because the faulty elements do not count.
         key = ".".join(str(part) for part in item["loc"])
         found = "nothing" if item["type"] == "missing" else _short(item.get("input"))
         faults.append(Fault(where, key, _expected(item["type"], item["msg"]), found))
     return faults
+
+
+def _inside(place: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bool:
+    return len(place) > len(outer) and place[: len(outer)] == outer
 
 
 def _expected(kind: str, message: str) -> str:

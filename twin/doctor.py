@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from twin.errors import TwinError
+from twin.config import data_dir as find_data_dir
+from twin.errors import InputError, TwinError
 from twin.scene.declaration import Scene
 from twin.units import SPEED_OF_LIGHT_M_PER_S, free_space_path_gain_db
 
@@ -60,7 +61,8 @@ def examine(data_dir: Path | None) -> Report:
     """Look at everything; a part that fails becomes a row with its cure and stops no other part.
 
     Args:
-        data_dir: folder of the real data sets, or None where none is named.
+        data_dir: folder of the real data sets as named on the command line; None where
+            TWIN_DATA_DIR may name it.
     """
     return Report(
         (
@@ -239,12 +241,18 @@ def tensorflow_row(timeout_s: float = _TENSORFLOW_SECONDS) -> Row:
     return Row("tensorflow devices", " ".join(process.stdout.split()))
 
 
-def _data(data_dir: Path | None) -> Row:
+def _data(given: Path | None) -> Row:
     name = "data folder"
+    try:
+        data_dir = find_data_dir(given)
+    except InputError as error:
+        fault = error.faults[0]
+        cure = f"create it, or name another one with {fault.where}"
+        return Row(name, f"{fault.found} is not there ({fault.where})", False, cure)
     if data_dir is None:
         return Row(name, "none named (--data-dir or TWIN_DATA_DIR); data sets are downloaded")
-    cure = "name an existing, readable folder with --data-dir or TWIN_DATA_DIR"
-    if not data_dir.is_dir() or not os.access(data_dir, os.R_OK | os.X_OK):
-        return Row(name, f"{data_dir} is not a readable folder", False, cure)
+    if not os.access(data_dir, os.R_OK | os.X_OK):
+        cure = "name a readable folder with --data-dir or TWIN_DATA_DIR"
+        return Row(name, f"{data_dir} is not readable", False, cure)
     sets = sorted(path.name for path in data_dir.iterdir() if path.is_dir())
     return Row(name, f"{data_dir}: " + (", ".join(sets) if sets else "empty"))

@@ -6,7 +6,7 @@ import pytest
 from pydantic import Field, ValidationError
 
 from twin.config import DATA_DIR_VARIABLE, StrictModel, data_dir, load_model, validate
-from twin.errors import InputError
+from twin.errors import Fault, InputError
 
 
 class Part(StrictModel):
@@ -70,6 +70,19 @@ def test_every_fault_is_reported_with_file_and_key(read):
     assert by_key["width_m"].found == "Infinity"
 
 
+def test_unknown_keys_do_not_keep_the_check_from_its_work(tmp_path):
+    path = tmp_path / "sample.yaml"
+    path.write_text("count: 3\ncolour: red\nparts: {a: {name: desk, size_m: [1, 2], legs: 4}}")
+
+    def check(sample, where):
+        return [Fault(where, "parts", "none", ", ".join(sample.parts))]
+
+    with pytest.raises(InputError) as caught:
+        load_model(path, Sample, check)
+    assert [fault.key for fault in caught.value.faults] == ["parts.a.legs", "colour", "parts"]
+    assert {fault.where for fault in caught.value.faults} == {str(path)}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -99,6 +112,18 @@ def test_empty_file_is_refused(read):
 def test_missing_file_is_refused(tmp_path):
     with pytest.raises(InputError, match="a readable YAML file"):
         load_model(tmp_path / "none.yaml", Sample)
+
+
+def test_faulty_elements_do_not_also_count_as_missing(read):
+    class Names(StrictModel):
+        names: tuple[int, ...] = Field(min_length=1)
+
+    with pytest.raises(InputError) as caught:
+        read("names: [one]", Names)
+    assert [fault.key for fault in caught.value.faults] == ["names.0"]
+    with pytest.raises(InputError) as caught:
+        read("names: []", Names)
+    assert [fault.key for fault in caught.value.faults] == ["names"]
 
 
 def test_long_findings_are_cut(read):

@@ -1,6 +1,8 @@
+import sys
+
 import pytest
 
-from twin import doctor
+from twin import cli, doctor
 from twin.errors import BackendError
 from twin.trace import backend
 
@@ -36,10 +38,34 @@ def test_what_is_missing_is_named_with_its_cure(tmp_path, monkeypatch):
     assert not report.ok
     assert row(report, "ray tracing").cure == "no libLLVM found. Install LLVM 19"
     assert not row(report, "data folder").ok
+    assert row(report, "data folder").value == f"{tmp_path / 'nowhere'} is not there (--data-dir)"
+    assert row(report, "data folder").cure
     text = doctor.render(report)
     assert "FAIL  ray tracing" in text
     assert "cure: no libLLVM found. Install LLVM 19" in text
     assert text.splitlines()[-1].endswith(f"of {len(report.rows)} failed")
+
+
+def test_a_data_folder_of_the_environment_that_is_missing_is_a_finding(tmp_path, monkeypatch):
+    monkeypatch.setenv("TWIN_DATA_DIR", str(tmp_path / "nowhere"))
+    found = doctor._data(None)
+    assert (found.ok, found.value) == (
+        False,
+        f"{tmp_path / 'nowhere'} is not there (TWIN_DATA_DIR)",
+    )
+    monkeypatch.delenv("TWIN_DATA_DIR")
+    assert doctor._data(None).ok
+
+
+def test_a_missing_data_folder_ends_the_command_with_one(tmp_path, monkeypatch, capsys):
+    for part in ("_backend", "_self_test"):
+        monkeypatch.setattr(doctor, part, tuple)
+    monkeypatch.setattr(doctor, "tensorflow_row", lambda: doctor.Row("tensorflow devices", "CPU"))
+    monkeypatch.setattr(sys, "argv", ["twin", "doctor", "--data-dir", str(tmp_path / "nowhere")])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 1
+    assert "FAIL  data folder" in capsys.readouterr().out
 
 
 def test_too_little_memory_is_a_fault(monkeypatch):

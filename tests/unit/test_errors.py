@@ -6,7 +6,7 @@ import pickle
 import pytest
 
 from twin import errors
-from twin.errors import Fault, InputError, TwinError, refuse
+from twin.errors import Fault, Gathered, InputError, StoreError, TwinError, refuse
 
 FAULTS = (
     Fault("scene.yaml", "access_points.AP1.position_m", "a place in the room", "[99, 0, 2]"),
@@ -50,3 +50,14 @@ def test_exit_codes():
     tree = {kind for kind in kinds if issubclass(kind, TwinError)}
     assert {kind for kind in tree if kind.exit_code == 2} == {InputError}
     assert {kind.exit_code for kind in tree - {InputError}} == {1}
+
+
+def test_faults_are_gathered_and_other_errors_pass():
+    first, second = Fault("a", "", "x", "y"), Fault("b", "", "x", "y")
+    faults = [first]
+    with Gathered(faults):
+        raise InputError([second])
+    assert faults == [first, second]
+    with pytest.raises(StoreError), Gathered(faults):
+        raise StoreError("damaged")
+    assert faults == [first, second]

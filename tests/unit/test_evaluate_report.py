@@ -120,9 +120,11 @@ def room_content(
         pairings=(Pairing("rss", ("AP1", "AP2"), simulated, measured),),
         assumptions=("Walls stand <0.5 m> beyond the grid",),
         solver={"max_depth": 3, "refraction": True},
+        maps_note="Shifted for the eye alone.",
+        given="A plan of the office",
         perturbed=(
-            Perturbed("ap_height[AP1]", "m", "normal", (-0.1, 0.25)),
-            Perturbed("cupboard[one]", "", "bernoulli 0.5", (True, False, True)),
+            Perturbed("ap_height", "m", "normal", (-0.1, 0.25), ("AP1", "AP2"), "Not measured."),
+            Perturbed("cupboard", "", "bernoulli 0.5", (True, False, True)),
             Perturbed("never drawn", "", "", ()),
         ),
     )
@@ -142,6 +144,7 @@ def report_content(*rooms: RoomContent, **changes: Any) -> ReportContent:
         ),
         hero="maml",
         alignment_methods=("maml", "maml+none"),
+        notes={"What was known": ("No measured <RSS>.",)},
         provenance={"Versions": {"python": "3.11"}, "Timings [s]": {"trace": 12.5}},
         command="twin demo --seed 1",
         sources=(DataSource("Set", "https://doi.org/10.0/x", "MIT", "Someone, 2024"),),
@@ -230,6 +233,21 @@ def test_every_record_appears(full: tuple[Page, str]) -> None:
         assert any(words in found for found in page.texts), words
 
 
+def test_what_numbers_rest_on_is_told(full: tuple[Page, str]) -> None:
+    page, _ = full
+    for words in (
+        "What was known",
+        "No measured <RSS>.",
+        "A plan of the office",
+        "Walls stand <0.5 m> beyond the grid",
+        "AP1, AP2",
+        "Not measured.",
+    ):
+        assert words in page.texts
+    assert any(text.endswith("Shifted for the eye alone.") for text in page.texts)
+    assert any("no label at all stands apart" in text for text in page.texts)
+
+
 def test_words_of_others_are_escaped(full: tuple[Page, str]) -> None:
     page, text = full
     assert "Walls stand <0.5 m> beyond the grid" in page.texts
@@ -260,6 +278,19 @@ def test_verdict_says_what_the_records_say() -> None:
     assert tables.verdicts(room.records, even, 3, "maml", "knn", "KNN")[0].sentence.endswith(
         "close to call."
     )
+    assert verdict.beyond == "Clearly better than KNN with 20 labels."
+    assert other.beyond == "Clearly worse than KNN with 20 labels."
+    grown = [
+        dataclasses.replace(d, k=k, ci_low=-1.0, ci_high=high)
+        for d in room.differences
+        if (d.k, d.method) == (20, "maml")
+        for k, high in ((1, -0.1), (5, -0.1), (10, 0.1), (20, 0.1))
+    ]
+    (mixed,) = tables.verdicts(room.records, grown, 3, "maml", "knn", "KNN")
+    assert (
+        mixed.beyond
+        == "Clearly better than KNN with 1 and 5; too close to call with 10 and 20 labels."
+    )
     (bare,) = tables.verdicts(room.records, (), 0, "maml", "knn", "KNN")
     assert bare.sentence.startswith("with no label the adapted twin")
     assert "KNN" not in bare.sentence
@@ -276,6 +307,11 @@ def _turned(room: RoomContent) -> list[Any]:
         )
         for each in room.differences
     ]
+
+
+def test_facts_have_one_spelling() -> None:
+    shown = [tables.plain(value) for value in (True, -95, -0.25, 200000, "llvm-ad")]
+    assert shown == ["yes", "\u221295", "\u22120.25", "200000", "llvm-ad"]
 
 
 def test_table_tells_the_best_and_the_clear() -> None:

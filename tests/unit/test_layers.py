@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,13 @@ def lint(folder: Path) -> dict[str, str]:
 
 def test_walls_stand():
     assert lint(ROOT) == dict.fromkeys(VIOLATIONS, "KEPT")
+
+
+def test_every_package_is_shipped_and_known_as_ours():
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"benchmarks"}
+    assert set(tool["hatch"]["build"]["targets"]["wheel"]["packages"]) == packages
+    assert set(tool["ruff"]["lint"]["isort"]["known-first-party"]) == packages
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ def test_paths_and_wildcards(path: str, expected: list[tuple[str, str]]) -> None
 
 
 BERNOULLI = {"kind": "bernoulli", "probability": 0.5}
-POWER = {"path": "access_points.*.power_dbm", "unit": "dBm"}
+POWER = {"path": "access_points.*.power_dbm"}
 THICK = {"path": "materials.*.thickness_m", "apply": "multiply", "unit": "1"}
 
 # what: (changes to HEIGHT, end of the key, part of expected, part of found or cure)
@@ -98,7 +98,14 @@ MISFITS: dict[str, tuple[dict[str, Any], str, str, str]] = {
     ),
     "wrong unit": ({"unit": "cm"}, ".unit", "'m' (access_points.AP1.position_m.z)", "'cm'"),
     "factor with a unit": (THICK | {"unit": "m"}, ".unit", "'1' (a factor)", "'m'"),
-    "dB for dBm": (POWER | {"unit": "dB"}, ".unit", "'dBm'", "'dB'"),
+    "dBm added to dBm": (POWER | {"unit": "dBm"}, ".unit", "'dB' (added to", "'dBm'"),
+    "dB for a level": (POWER | {"apply": "set", "unit": "dB"}, ".unit", "'dBm'", "'dB'"),
+    "factor for a level": (
+        POWER | {"apply": "multiply", "unit": "1"},
+        ".apply",
+        "add or set",
+        "multiply",
+    ),
     "draws leave the range": (
         {"distribution": {"kind": "uniform", "low": -40, "high": 40}},
         ".distribution",
@@ -253,6 +260,25 @@ def test_two_quantities_on_one_value_must_commute(first: str, second: str, fault
 def test_library_tables_fit_their_scenes() -> None:
     for name in library():
         assert load_table(name, load_scene(name)).scene == name
+
+
+def test_decibels_are_added_to_a_level_and_dbm_replace_it() -> None:
+    for apply, unit in (("add", "dB"), ("set", "dBm")):
+        made = table(HEIGHT | POWER | {"apply": apply, "unit": unit})
+        assert check_table(made, SCENE, "table") == []
+
+
+def test_an_unknown_key_hides_no_other_fault(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    wrong = copy.deepcopy(HEIGHT) | {"unit": "cm"}
+    wrong["distribution"]["sigma"] = 1
+    path.write_text(yaml.safe_dump(content(wrong)))
+    with pytest.raises(InputError) as caught:
+        load_table(path, SCENE)
+    assert [fault.key for fault in caught.value.faults] == [
+        "quantities.0.distribution.uniform.sigma",
+        "quantities.ap_height.unit",
+    ]
 
 
 def test_missing_table_is_refused(tmp_path: Path) -> None:

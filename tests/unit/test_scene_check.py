@@ -205,6 +205,18 @@ BAD: dict[str, tuple[Callable[[Content], None], str, str, str]] = {
     "receivers swallowed": (
         _receivers(area_m=[[1, 2.6], [2, 2.6], [2, 3.4], [1, 3.4]], height_m=0.5),
         "receivers",
+        "no receiver in, or within 0.05 m of, furniture",
+        "3 of 3 (first (1, 3, 0.5) (1.5, 3, 0.5) (2, 3, 0.5) m) covered by furniture 'desk'",
+    ),
+    "receivers in an inner wall": (
+        _receivers(area_m=[[1, 1], [5, 1], [5, 3], [1, 3]]),
+        "receivers",
+        "inner walls",
+        "5 of 45 (first (3, 1, 1.1) (3, 1.5, 1.1) (3, 2, 1.1) m) covered by wall 'screen'",
+    ),
+    "no receiver": (
+        _receivers(area_m=[[1.1, 1.1], [1.4, 1.1], [1.4, 1.4]]),
+        "receivers",
         "at least one grid point",
         "none",
     ),
@@ -255,6 +267,33 @@ def test_all_faults_come_in_one_message(tmp_path: Path) -> None:
         "access_points.AP1.position_m",
         "furniture.desk.size_m.z",
     }
+
+
+def test_unknown_keys_hide_no_other_fault(tmp_path: Path) -> None:
+    content = copy.deepcopy(SOUND)
+    content["comment"] = "mine"
+    content["access_points"][0] |= {"hight_m": 2, "position_m": [99, 1, 2]}
+    content["materials"]["concrete"]["thickness_m"] = 30
+    content["materials"]["sheet"]["colour"] = "red"
+    assert [key for _, key, _, _ in refused(tmp_path, content)] == [
+        "materials.sheet.colour",
+        "access_points.0.hight_m",
+        "comment",
+        "materials.concrete.thickness_m",
+        "access_points.AP1.position_m",
+    ]
+
+
+def test_covered_receivers_are_refused_with_a_cure(tmp_path: Path) -> None:
+    content = copy.deepcopy(SOUND)
+    content["receivers"]["height_m"] = 0.5
+    with pytest.raises(InputError) as caught:
+        load_scene(write(tmp_path, content))
+    (fault,) = caught.value.faults
+    assert fault.found.startswith("6 of 20 (first ")
+    assert fault.cure == "Shrink receivers.area_m, or move what stands there"
+    content["furniture"][0]["present"] = False
+    load_scene(write(tmp_path, content))
 
 
 def test_message_reads_as_one_line_a_fault(tmp_path: Path) -> None:

@@ -23,7 +23,6 @@ from twin.scene.declaration import Scene
 from twin.scene.fields import leaves
 from twin.scene.geometry import Surface, build
 from twin.scene.library import load_scene
-from twin.scene.receivers import receiver_points
 
 Array = npt.NDArray[np.float64]
 
@@ -95,7 +94,7 @@ def test_office_obstacles_explain_labels_they_were_not_fitted_to() -> None:
 
 def moved(scene: Scene) -> Iterator[Scene]:
     """The scene with one coordinate of one obstacle moved by 0.1 m, where that can be."""
-    points, content = receiver_points(scene), scene.plain()
+    content = scene.plain()
     names = {wall.name for wall in scene.walls} | {"cabinet_ap2"}
     for leaf in leaves(scene):
         if leaf.path[1:2] and leaf.path[1] in names and leaf.path[2] in ("path_m", "centre_m"):
@@ -106,7 +105,7 @@ def moved(scene: Scene) -> Iterator[Scene]:
                     holder = holder[key]
                 holder[leaf.keys[-1]] += step
                 made = validate(changed, Scene, "moved")
-                if not check(made, "moved") and len(receiver_points(made)) == len(points):
+                if not check(made, "moved"):
                     yield made
 
 

@@ -98,7 +98,9 @@ def test_spreads_are_those_asked_for():
 def test_outliers_are_late_rare_and_the_same_in_all_snapshots():
     data, distance = traced(points=4000)
     model = change(PERFECT, rtt_outlier_probability=0.1, rtt_outlier_mean_m=2.0)
-    excess = sense(data, model, 5, "room", 0, visits=1, snapshots=2)["rtt"].values - distance[:, None]
+    excess = (
+        sense(data, model, 5, "room", 0, visits=1, snapshots=2)["rtt"].values - distance[:, None]
+    )
     late = excess > 1e-3
     assert (excess > -1e-4).all()
     assert late.mean() == pytest.approx(0.1, abs=0.01)
@@ -160,6 +162,23 @@ def test_an_overlapping_echo_shifts_the_edge():
     found = leading_edge_s(np.array([[1.0, 0.9], [1.0, -0.9]]), delay, BAND_HZ, 0.25)
     assert np.abs(found - 50e-9).max() < 8e-9
     assert found[0] > 50e-9 > found[1]
+
+
+def test_a_link_is_detected_alone_as_among_others():
+    drawn = np.random.default_rng(4)
+    links, paths = 150, 9
+    gain = drawn.normal(size=(links, paths)) + 1j * drawn.normal(size=(links, paths))
+    delay = 30e-9 + drawn.exponential(40e-9, (links, paths))
+    # Two late paths that together outdo the strongest; the last link's tail is the longest.
+    gain[0], delay[0] = 0.0, np.nan
+    gain[0, :3], delay[0, :3] = [0.5, 0.49, 0.49], [50e-9, 170e-9, 171e-9]
+    delay[-1, -1] = 2e-6
+    together = leading_edge_s(gain, delay, BAND_HZ, 0.25)
+    alone = [
+        leading_edge_s(g[None], d[None], BAND_HZ, 0.25)[0] for g, d in zip(gain, delay, strict=True)
+    ]
+    assert (together == np.array(alone)).all()
+    assert together[0] > 50.5e-9  # the fraction is of the two late paths' sum
 
 
 def test_links_without_a_path_stay_empty():

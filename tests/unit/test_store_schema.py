@@ -13,6 +13,7 @@ from twin.store.layout import jobs_of
 from twin.store.schema import (
     CHANNEL_VARIABLES,
     FINGERPRINT_VARIABLES,
+    VARIABLES,
     SiteSpec,
     ap_positions,
     drawn_quantities,
@@ -56,6 +57,12 @@ def test_template_is_the_golden_one() -> None:
     }
     # A change of the schema shows up here as a change of the golden file, to be reviewed.
     assert json.loads(GOLDEN.read_text(encoding="utf-8")) == found
+
+
+def test_words_are_those_of_the_tracer() -> None:
+    meanings = str(VARIABLES["interactions"].attrs["flag_meanings"])
+    assert meanings == "reflection diffuse_reflection transmission diffraction"
+    assert VARIABLES["received_power"].attrs["comment"] == "NaN without a path"
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,37 @@ def test_the_environment_wins_over_the_system_and_the_newest_in_it(
         backend.find_libllvm()
 
 
+@needs_gcc
+def test_an_old_llvm_of_the_environment_gives_way_to_a_newer_one_of_the_system(
+    make_library, monkeypatch, tmp_path
+):
+    monkeypatch.delenv(backend.LLVM_VARIABLE, raising=False)
+    folders = {"env/lib": "libLLVM.so.15.0", "new": "libLLVM.so.21.1", "old": "libLLVM.so.14.0"}
+    for folder, name in folders.items():
+        (tmp_path / folder).mkdir(parents=True)
+        shutil.move(make_library(None, name), tmp_path / folder / name)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "env"))
+    for system, expected in (("new", (21, "the system")), ("old", (15, "the environment"))):
+        monkeypatch.setattr(backend, "_SYSTEM_FOLDERS", (str(tmp_path / system),))
+        found = backend.find_libllvm()
+        assert (found.major, found.origin) == expected
+    # One that the user names is never passed over.
+    monkeypatch.setenv(backend.LLVM_VARIABLE, str(tmp_path / "env/lib/libLLVM.so.15.0"))
+    monkeypatch.setattr(backend, "_SYSTEM_FOLDERS", (str(tmp_path / "new"),))
+    assert backend.find_libllvm().major == 15
+
+
+@needs_gcc
+@pytest.mark.parametrize("wish", ["auto", "cuda"])
+def test_an_old_llvm_that_was_named_is_refused_on_a_gpu_too(make_library, monkeypatch, wish):
+    monkeypatch.setenv(backend.LLVM_VARIABLE, str(make_library(15)))
+    monkeypatch.setenv(backend.BACKEND_VARIABLE, wish)
+    monkeypatch.setattr(backend, "cuda_devices", lambda: ("a GPU",))
+    monkeypatch.setattr(backend, "_try_cuda", str)
+    with pytest.raises(BackendError, match="expected LLVM 19 or newer, found LLVM 15"):
+        backend.prepare.__wrapped__()
+
+
 def test_other_versions_are_refused_all_at_once(monkeypatch):
     monkeypatch.setattr(backend, "PINS", {"numpy": "0.1", "no-such-package": "2.0"})
     with pytest.raises(BackendError) as error:

@@ -41,33 +41,31 @@ class TwinField:
             groups: slices of the d entries that share a unit (all RSS, all RTT).
 
         Raises:
-            ValueError: fewer than two realisations, or an entry never heard at some point.
+            ValueError: fewer than two realisations, or an entry heard nowhere in the twin.
         """
         if fingerprints.shape[0] < 2:
             raise ValueError(
                 f"a twin field needs at least 2 realisations, found {fingerprints.shape[0]}"
             )
-        heard = np.isfinite(fingerprints)
-        if not heard.any(axis=(0, 1)).all():
-            missing = np.flatnonzero(~heard.any(axis=(0, 1)))
+        overall = _mean_heard(fingerprints, (0, 1))
+        if np.isnan(overall).any():
+            missing = np.flatnonzero(np.isnan(overall))
             raise ValueError(
                 f"fingerprint entries {missing.tolist()} are heard nowhere in the twin"
             )
-        count = heard.sum(axis=0)
-        total = np.where(heard, fingerprints, 0.0).sum(axis=0)
-        overall = np.nanmean(fingerprints, axis=(0, 1))
-        mean = np.where(count > 0, total / np.maximum(count, 1), overall)
+        mean = _mean_heard(fingerprints, (0,))
+        mean = np.where(np.isnan(mean), overall, mean)
         deviation = fingerprints - mean
-        shift = np.nanmean(deviation, axis=1)
+        shift = _mean_heard(deviation, (1,))
         own = shift.copy()
         for group in groups:
-            own[:, group] -= shift[:, group].mean(axis=1, keepdims=True)
+            own[:, group] -= _mean_heard(shift[:, group], (1,))[:, None]
         residual = deviation - shift[:, None, :]
         return cls(
             np.asarray(position, dtype=np.float64),
             mean,
-            np.sqrt(np.mean(own**2, axis=0)),
-            np.sqrt(np.nanmean(residual**2, axis=(0, 1))),
+            np.sqrt(_mean_heard(own**2, (0,))),
+            np.sqrt(_mean_heard(residual**2, (0, 1))),
         )
 
     def expected(self, position: Array) -> Array:
@@ -79,3 +77,11 @@ class TwinField:
         weight = 1.0 / (distance + 1e-3)
         weight /= weight.sum(axis=1, keepdims=True)
         return np.asarray(np.einsum("nk,nkd->nd", weight, self.mean[index]))
+
+
+def _mean_heard(values: Array, axes: tuple[int, ...]) -> Array:
+    # NumPy's nanmean warns where nothing was heard; here that is an access point out of reach.
+    heard = np.isfinite(values)
+    count = heard.sum(axis=axes)
+    total = np.where(heard, values, 0.0).sum(axis=axes)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

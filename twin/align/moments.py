@@ -19,6 +19,10 @@ from twin.align.field import TwinField
 Array = npt.NDArray[np.float64]
 AlignmentKind = Literal["none", "labels", "unlabelled"]
 
+#: Fingerprints that vary less than this share of what the twin expects do not vary: one value
+#: heard again and again has a spread of rounding errors, and no second moment to match.
+_SMALLEST_SPREAD = 1e-6
+
 
 @dataclass(frozen=True)
 class Alignment:
@@ -91,8 +95,8 @@ def on_unlabelled(heard: Array, field: TwinField) -> Alignment:
     target_mean = field.mean.mean(axis=0)
     # A single fingerprint varies over the area by the mean field and by its own residual.
     target_spread = np.sqrt(field.mean.var(axis=0) + field.residual_std**2)
-    scale = np.where(spread > 0, target_spread / np.where(spread > 0, spread, 1.0), 1.0)
-    scale = np.where(valid.any(axis=0), scale, 1.0)
+    varies = spread > _SMALLEST_SPREAD * target_spread
+    scale = np.where(varies, target_spread / np.where(varies, spread, 1.0), 1.0)
     offset = np.where(valid.any(axis=0), target_mean - scale * mean, 0.0)
     return Alignment(scale, offset)
 

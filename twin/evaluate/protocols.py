@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
@@ -34,12 +35,12 @@ class SimToReal(StrictModel):
         seed: of the draws.
     """
 
-    labels: tuple[int, ...] = Field(min_length=1)
+    labels: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1)
     draws: int = Field(ge=1)
     seed: int = Field(ge=0)
 
 
-def check_reality(real: Environment, protocol: SimToReal) -> list[Fault]:
+def check_reality(real: Environment, feature: Feature, protocol: SimToReal) -> list[Fault]:
     """What keeps an environment from standing for reality in this protocol."""
     where = f"site {real.site}"
     references, tests = int(real.is_reference.sum()), int(real.is_test.sum())
@@ -52,6 +53,13 @@ def check_reality(real: Environment, protocol: SimToReal) -> list[Fault]:
         )
     if tests < 2:
         faults.append(Fault(where, "split", "at least 2 test points", str(tests)))
+    parts = feature.split("+")
+    missing = [part for part in parts if part not in real.features]
+    faults += [Fault(where, "features", part, ", ".join(real.features)) for part in missing]
+    if tests and not missing:
+        scans = fingerprints(real, feature)[real.is_test]
+        if not np.isfinite(scans).any():
+            faults.append(Fault(where, feature, "an access point heard at a test point", "none"))
     return faults
 
 
@@ -85,9 +93,10 @@ def sim_to_real(
         access point was heard.
 
     Raises:
-        InputError: too few reference or test points, or a method without a learner.
+        InputError: too few reference or test points, a feature that the place does not have or
+            has nowhere at the test points, or a method without a learner; lists every fault.
     """
-    faults = check_reality(real, protocol)
+    faults = check_reality(real, feature, protocol)
     faults += [
         Fault(f"method {name}", "learners", "at least one", "none")
         for name, learners in methods.items()

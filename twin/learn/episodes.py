@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from twin.align import moments
 from twin.align.field import TwinField
-from twin.errors import Fault, refuse
+from twin.errors import Fault, InputError, refuse
 from twin.learn.features import (
     Array,
     Feature,
@@ -83,8 +83,8 @@ class TwinTasks:
         """Gather the environments of one site.
 
         Raises:
-            InputError: fewer than two environments, or environments with different points or
-                access points.
+            InputError: fewer than two environments, environments with different points, access
+                points or numbers of snapshots, or an access point heard in none of them.
         """
         refuse(_faults(environments, feature))
         first = environments[0]
@@ -111,8 +111,16 @@ class TwinTasks:
             tasks: T.
             supports: numbers of labelled points to choose from; the largest sets the padding.
             queries: Q, query fingerprints a task.
+
+        Raises:
+            InputError: fewer points than the largest task takes.
         """
         largest = max(supports)
+        if largest + queries > len(self.position):
+            expected = f"at least {largest + queries} (support and query set of one task)"
+            raise InputError(
+                [Fault("twin environments", "points", expected, str(len(self.position)))]
+            )
         inputs = self.scaler.inputs
         batch = TaskBatch(
             np.zeros((tasks, largest, inputs), np.float32),
@@ -171,4 +179,32 @@ def _faults(environments: Sequence[Environment], feature: Feature) -> list[Fault
             faults.append(
                 Fault(where, "position", "the points of the first environment", "other points")
             )
+    if not faults:
+        faults = _snapshot_faults(environments, feature)
+    return faults
+
+
+def _snapshot_faults(environments: Sequence[Environment], feature: Feature) -> list[Fault]:
+    first = environments[0]
+    faults = []
+    for part in feature.split("+"):
+        expected = first.features[part].shape[1]
+        faults += [
+            Fault(
+                f"site {e.site}, realisation {e.realisation}",
+                f"snapshots of {part}",
+                str(expected),
+                str(e.features[part].shape[1]),
+            )
+            for e in environments
+            if e.features[part].shape[1] != expected
+        ]
+        heard = np.any(
+            [np.isfinite(e.features[part]).any(axis=(0, 1)) for e in environments], axis=0
+        )
+        faults += [
+            Fault(f"site {first.site}", f"{part} of {name}", "heard at least once", "never heard")
+            for name, ever in zip(first.ap, heard, strict=True)
+            if not ever
+        ]
     return faults

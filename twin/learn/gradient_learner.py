@@ -3,59 +3,30 @@
 from __future__ import annotations
 
 import copy
-import io
-import json
-import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import keras
 import numpy as np
 import tensorflow as tf
-from pydantic import Field
+from pydantic import JsonValue
 
 from twin.align import moments
 from twin.align.field import TwinField
-from twin.config import StrictModel
 from twin.errors import Fault, InputError, NotFittedError
+from twin.learn.archive import read_archive, write_archive
 from twin.learn.episodes import TwinTasks
 from twin.learn.features import Array, Feature, Scaler, entry_groups
 from twin.learn.learner import Labelled, Location
 from twin.learn.metalearning import MetaTraining, Tensor, adapted_parameters
+from twin.learn.presets import GradientSettings
 from twin.seeds import integer_seed, stream
 from twin.store.reader import Environment
 
 FORMAT = "fingertwin/learner@1"
-Progress = Callable[[int, int, float], None]
-
-
-class GradientSettings(StrictModel):
-    """Settings of a learner that adapts by gradient steps.
-
-    Attributes:
-        hidden: units of each hidden layer.
-        inner_rate: step size alpha of the adaptation.
-        inner_steps: gradient steps on a support set, in training and in adaptation alike.
-        first_order: drop second derivatives in the outer gradient (MetaLoc eqs. 11-13).
-        outer_rate: largest step size beta of the outer optimiser (Adam, cosine decay to zero).
-        outer_steps: outer updates.
-        tasks: tasks an outer update M.
-        supports: numbers of labelled points that tasks have.
-        queries: query fingerprints a task.
-        alignment: how fingerprints are brought onto the twin's scale.
-    """
-
-    hidden: tuple[int, ...] = Field(min_length=1)
-    inner_rate: float = Field(gt=0)
-    inner_steps: int = Field(ge=1)
-    first_order: bool
-    outer_rate: float = Field(gt=0)
-    outer_steps: int = Field(ge=0)
-    tasks: int = Field(ge=1)
-    supports: tuple[int, ...] = Field(min_length=1)
-    queries: int = Field(ge=1)
-    alignment: Literal["none", "labels", "unlabelled"]
+_ADAPTATION = frozenset({"alignment", "inner_rate", "inner_steps"})
 
 
 def multilayer_perceptron(inputs: int, hidden: Sequence[int], seed: int) -> keras.Model:
@@ -78,16 +49,12 @@ class GradientLearner:
     Subclasses decide how the starting point of the adaptation is found.
     """
 
-    #: Inner steps that training looks through; None: no training at all.
-    training_inner_steps: int | None
-
     def __init__(
         self,
         settings: GradientSettings,
         feature: Feature,
         access_points: int,
         seed: int,
-        progress: Progress | None = None,
     ) -> None:
         """An untrained learner.
 
@@ -96,34 +63,49 @@ class GradientLearner:
             feature: what a fingerprint is made of.
             access_points: number of access points.
             seed: of initial weights and tasks.
-            progress: called with (step, steps, query loss) now and then.
         """
         self.settings = settings
         self.feature = feature
         self._seed = seed
-        self._progress = progress
         self._groups = entry_groups(feature, access_points)
-        entries = access_points * len(self._groups)
-        self._model = multilayer_perceptron(2 * entries, settings.hidden, seed)
+        self._entries = access_points * len(self._groups)
+        self._start_over()
+        self._alignment = moments.identity(self._entries)
+
+    def _start_over(self) -> None:
+        # A model of its own: the one so far may be shared with a copy that adapts in another way.
+        self._model = multilayer_perceptron(2 * self._entries, self.settings.hidden, self._seed)
         self._field: TwinField | None = None
         self._scaler: Scaler | None = None
-        self._alignment_kind: moments.AlignmentKind = settings.alignment
-        self._alignment = moments.identity(entries)
         self._adapted: list[Any] | None = None
-        self._adapt = tf.function(self._adapt_step)
-        self._forward = tf.function(self._forward_step)
+        self._compile()
+
+    def _compile(self) -> None:
+        # For this model and these settings, not for this learner, which may be copied.
+        self._adapt = tf.function(partial(_adapt_step, self._model, self.settings))
+        self._forward = tf.function(partial(_forward_step, self._model))
+
+    def training_inner_steps(self) -> int | None:
+        """Inner steps that training looks through; None: no training at all."""
+        raise NotImplementedError
 
     def fit(self, environments: Sequence[Environment]) -> None:
         """Learn from the environments of one twin (same points, same access points).
 
+        What was learned or loaded before is forgotten.
+
         Raises:
-            InputError: see `TwinTasks`.
+            InputError: see `TwinTasks`; other access points than the learner was made for.
         """
         source = TwinTasks(environments, self.feature, self.settings.alignment)
+        self._refuse_other_entries("twin environments", len(source.field.offset_std))
+        self._start_over()
+        inner_steps = self.training_inner_steps()
+        if inner_steps is not None:
+            self._train(source, inner_steps)
         self._field, self._scaler = source.field, source.scaler
-        self._adapted = None
-        if self.training_inner_steps is None:
-            return
+
+    def _train(self, source: TwinTasks, inner_steps: int) -> None:
         settings = self.settings
         schedule = keras.optimizers.schedules.CosineDecay(
             settings.outer_rate, max(settings.outer_steps, 1)
@@ -132,16 +114,14 @@ class GradientLearner:
             self._model,
             keras.optimizers.Adam(schedule, global_clipnorm=10.0),
             settings.inner_rate,
-            self.training_inner_steps,
+            inner_steps,
             settings.first_order,
         )
         # All learners of a seed see the same tasks in the same order: that is the equal budget.
         generator = stream(self._seed, "tasks", self.feature)
-        for step in range(settings.outer_steps):
+        for _ in range(settings.outer_steps):
             batch = source.sample(generator, settings.tasks, settings.supports, settings.queries)
-            loss = training.step(*batch.arrays())
-            if self._progress and (step % 100 == 99 or step + 1 == settings.outer_steps):
-                self._progress(step + 1, settings.outer_steps, loss)
+            training.step(*batch.arrays())
 
     def adapt(self, labelled: Labelled) -> None:
         """Align to a place and take the adaptation's gradient steps on its labelled points.
@@ -155,7 +135,7 @@ class GradientLearner:
         if not 1 <= k <= largest:
             raise InputError([Fault("labelled points", "", f"1 to {largest}", str(k))])
         self._alignment = moments.fit(
-            self._alignment_kind,
+            self.settings.alignment,
             field,
             self._groups,
             (labelled.fingerprints, field.expected(labelled.position)),
@@ -187,67 +167,51 @@ class GradientLearner:
             np.exp(predicted[:, 2].astype(np.float64)) * scaler.reach,
         )
 
-    def realigned(self, kind: moments.AlignmentKind) -> Self:
-        """The same fitted learner that aligns in another way when it adapts; not adapted yet."""
+    def adapting_with(self, **changes: object) -> Self:
+        """The same fitted learner that adapts in another way; not adapted yet.
+
+        Both share the fitted weights; neither's later `fit`, `load` or `adapt` reaches the other.
+
+        Args:
+            changes: of `alignment`, `inner_rate` or `inner_steps`, as in `GradientSettings`.
+
+        Raises:
+            ValueError: a setting that the adaptation does not have, or a value out of range.
+        """
+        if set(changes) - _ADAPTATION:
+            raise ValueError(f"expected some of {sorted(_ADAPTATION)}, found {sorted(changes)}")
         other = copy.copy(self)
-        other._alignment_kind = kind
+        other.settings = GradientSettings(**{**self.settings.model_dump(), **changes})
+        other._compile()
         other._adapted = None
         return other
 
     def save(self, path: Path) -> None:
         """Write weights, twin field and settings to one ``.npz`` file."""
         field, scaler = self._fitted()
-        head = {
-            "format": FORMAT,
-            "learner": type(self).__name__,
-            "feature": self.feature,
-            "settings": self.settings.model_dump(mode="json"),
+        weights = {f"weight_{i:02d}": w for i, w in enumerate(self._model.get_weights())}
+        arrays = {
+            "position": field.position,
+            "mean": field.mean,
+            "offset_std": field.offset_std,
+            "residual_std": field.residual_std,
+            "centre": scaler.centre,
+            "spread": scaler.spread,
+            "origin": scaler.origin,
+            "reach": np.array(scaler.reach),
         }
-        arrays = {f"weight_{i:02d}": w for i, w in enumerate(self._model.get_weights())}
-        buffer = io.BytesIO()
-        np.savez(
-            buffer,
-            allow_pickle=False,
-            head=np.array(json.dumps(head)),
-            position=field.position,
-            mean=field.mean,
-            offset_std=field.offset_std,
-            residual_std=field.residual_std,
-            centre=scaler.centre,
-            spread=scaler.spread,
-            origin=scaler.origin,
-            reach=np.array(scaler.reach),
-            **arrays,
-        )
-        path.write_bytes(buffer.getvalue())
+        write_archive(path, self._head(), arrays | weights)
 
     def load(self, path: Path) -> None:
         """Read what `save` wrote.
 
         Raises:
-            InputError: not such a file, or of a learner with another feature or other settings.
+            InputError: not such a file, or of a learner with another feature, other settings or
+                other access points.
         """
-        try:
-            with np.load(path, allow_pickle=False) as content:
-                arrays = {name: content[name] for name in content.files}
-            head = json.loads(str(arrays["head"]))
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise InputError(
-                [Fault(str(path), "", "a learner saved by Fingertwin", str(error))]
-            ) from error
-        mine = {
-            "format": FORMAT,
-            "learner": type(self).__name__,
-            "feature": self.feature,
-            "settings": self.settings.model_dump(mode="json"),
-        }
-        faults = [
-            Fault(str(path), key, str(value), str(head.get(key)))
-            for key, value in mine.items()
-            if head.get(key) != value
-        ]
-        if faults:
-            raise InputError(faults)
+        arrays = read_archive(path, self._head())
+        self._refuse_other_entries(str(path), len(arrays["offset_std"]))
+        self._start_over()
         self._field = TwinField(
             arrays["position"], arrays["mean"], arrays["offset_std"], arrays["residual_std"]
         )
@@ -257,7 +221,20 @@ class GradientLearner:
         self._model.set_weights(
             [arrays[name] for name in sorted(arrays) if name.startswith("weight_")]
         )
-        self._adapted = None
+
+    def _head(self) -> dict[str, JsonValue]:
+        return {
+            "format": FORMAT,
+            "learner": type(self).__name__,
+            "feature": self.feature,
+            "settings": self.settings.model_dump(mode="json"),
+        }
+
+    def _refuse_other_entries(self, where: str, found: int) -> None:
+        if found != self._entries:
+            parts = len(self._groups)
+            expected = str(self._entries // parts)
+            raise InputError([Fault(where, "access points", expected, str(found // parts))])
 
     def _fitted(self) -> tuple[TwinField, Scaler]:
         if self._field is None or self._scaler is None:
@@ -266,21 +243,27 @@ class GradientLearner:
             )
         return self._field, self._scaler
 
-    def _adapt_step(self, inputs: Tensor, position: Tensor, weight: Tensor) -> list[Tensor]:
-        start = [tf.convert_to_tensor(v) for v in self._model.trainable_variables]
-        return adapted_parameters(
-            self._model,
-            start,
-            inputs,
-            position,
-            weight,
-            self.settings.inner_rate,
-            self.settings.inner_steps,
-            first_order=True,
-        )
 
-    def _forward_step(self, parameters: list[Tensor], inputs: Tensor) -> Tensor:
-        predicted, _ = self._model.stateless_call(
-            parameters, self._model.non_trainable_variables, inputs
-        )
-        return predicted
+def _adapt_step(
+    model: keras.Model,
+    settings: GradientSettings,
+    inputs: Tensor,
+    position: Tensor,
+    weight: Tensor,
+) -> list[Tensor]:
+    start = [tf.convert_to_tensor(v) for v in model.trainable_variables]
+    return adapted_parameters(
+        model,
+        start,
+        inputs,
+        position,
+        weight,
+        settings.inner_rate,
+        settings.inner_steps,
+        first_order=True,
+    )
+
+
+def _forward_step(model: keras.Model, parameters: list[Tensor], inputs: Tensor) -> Tensor:
+    predicted, _ = model.stateless_call(parameters, model.non_trainable_variables, inputs)
+    return predicted

@@ -113,10 +113,21 @@ def _materials(known: Sequence[Leaf]) -> tuple[str, ...]:
 
 
 def _unit(quantity: Quantity, leaf: Leaf, where: str, place: str) -> Fault | None:
-    unit = leaf.limits.unit if leaf.limits and quantity.apply != "multiply" else "1"
+    unit, reason = leaf.limits.unit if leaf.limits else "1", leaf.dotted
+    if unit == "dBm" and quantity.apply == "multiply":
+        return Fault(
+            where,
+            f"{place}.apply",
+            f"add or set, for the level {leaf.dotted}",
+            "multiply",
+            "A factor of the power is a number of dB to add",
+        )
+    if unit == "dBm" and quantity.apply == "add":
+        unit, reason = "dB", f"added to the level {leaf.dotted}"
+    elif quantity.apply == "multiply":
+        unit, reason = "1", "a factor"
     if quantity.unit == unit:
         return None
-    reason = "a factor" if quantity.apply == "multiply" else leaf.dotted
     return Fault(where, f"{place}.unit", f"{unit!r} ({reason})", repr(quantity.unit))
 
 

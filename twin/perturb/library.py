@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from twin.config import load_model
-from twin.errors import refuse
 from twin.perturb.check import check_table
 from twin.perturb.table import PerturbationTable
 from twin.scene.declaration import Scene
@@ -30,6 +29,6 @@ def load_table(path_or_name: str | Path, scene: Scene) -> PerturbationTable:
         path = scene_path(path_or_name).parent / TABLE_FILE
     elif path.is_dir():
         path = path / TABLE_FILE
-    table = load_model(path, PerturbationTable)
-    refuse(check_table(table, scene, where=str(path)))
-    return table
+    return load_model(
+        path, PerturbationTable, lambda table, where: check_table(table, scene, where)
+    )

@@ -14,10 +14,9 @@ from twin.perturb.check import combine
 from twin.perturb.draw import draw
 from twin.perturb.table import PerturbationTable
 from twin.perturb.targets import key, targets
-from twin.scene.check import check, receiver_faults
+from twin.scene.check import check
 from twin.scene.declaration import Scene
 from twin.scene.fields import Value, leaves
-from twin.scene.receivers import receiver_points
 
 NOMINAL = -1
 
@@ -82,11 +81,7 @@ def realise(scene: Scene, table: PerturbationTable, seed: int, realisation: int)
             holder[last] = combine(holder[last], drawn[name], quantity.apply)
     where = f"realisation {realisation} of {scene.name}, seed {seed}"
     changed = Realisation(validate(content, Scene, where), realisation, drawn, units)
-    faults = check(changed.scene, where)
-    if not any(fault.key.startswith("receivers") for fault in faults):
-        points = changed.points(receiver_points(scene))
-        faults += receiver_faults(changed.scene, points, where)
-    refuse(_with_draws(fault, changed, reached) for fault in faults)
+    refuse(_with_draws(fault, changed, reached) for fault in check(changed.scene, where))
     return changed
 
 

@@ -13,8 +13,8 @@ from twin.scene.fields import Leaf, leaves
 from twin.scene.materials import itu_fault, slab
 from twin.scene.receivers import (
     CLEARANCE_M,
+    Mask,
     Points,
-    covered,
     inside_furniture,
     inside_wall,
     receiver_points,
@@ -22,6 +22,7 @@ from twin.scene.receivers import (
 
 _TOUCH_M = 1e-3
 _MAX_GRID_POINTS = 1_000_000
+_SHOWN = 3
 
 
 def check(scene: Scene, where: str) -> list[Fault]:
@@ -56,22 +57,6 @@ def check(scene: Scene, where: str) -> list[Fault]:
     faults += _access_points(scene, where, spoilt)
     if not area_faults and not any(path[0] == "receivers" for path in spoilt):
         faults += _receivers(scene, where)
-    return faults
-
-
-def receiver_faults(scene: Scene, points: Points, where: str) -> list[Fault]:
-    """Faults of receivers (n, 3) [m] that stand outside the room or inside something."""
-    faults = _outside_room(scene, points, where)
-    hit = covered(scene, points)
-    if hit.any():
-        faults.append(
-            Fault(
-                where,
-                "receivers",
-                f"no receiver in, or within {CLEARANCE_M:g} m of, furniture or inner walls",
-                f"{_which(points, hit)} covered by {', '.join(_obstacles(scene, points[hit]))}",
-            )
-        )
     return faults
 
 
@@ -258,28 +243,31 @@ def _receivers(scene: Scene, where: str) -> Iterator[Fault]:
         yield Fault(
             where,
             "receivers",
-            "at least one grid point inside receivers.area_m that nothing covers",
+            "at least one grid point inside receivers.area_m",
             "none",
-            "Points are multiples of pitch_m; furniture and walls at receiver height drop them",
+            "Points are multiples of pitch_m",
         )
-    yield from _outside_room(scene, points, where)
-
-
-def _outside_room(scene: Scene, points: Points, where: str) -> list[Fault]:
     outside = ~_inside_room(scene, points)
-    if not outside.any():
-        return []
-    return [
-        Fault(
+    if outside.any():
+        yield Fault(
             where,
             "receivers",
             f"receivers inside the room, {CLEARANCE_M:g} m clear of its walls, floor and ceiling",
             f"{_which(points, outside)} outside",
         )
-    ]
+    obstacles = _obstacles(scene, points)
+    if obstacles:
+        covered = np.logical_or.reduce(list(obstacles.values()))
+        yield Fault(
+            where,
+            "receivers",
+            f"no receiver in, or within {CLEARANCE_M:g} m of, furniture or inner walls",
+            f"{_which(points, covered)} covered by {', '.join(obstacles)}",
+            "Shrink receivers.area_m, or move what stands there",
+        )
 
 
-def _inside_room(scene: Scene, points: Points) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _inside_room(scene: Scene, points: Points) -> Mask:
     outline = shapely.Polygon(scene.room.shifted_outline())
     plan = shapely.points(points[:, :2])
     clear = shapely.distance(outline.exterior, plan) >= CLEARANCE_M - 1e-9
@@ -288,16 +276,16 @@ def _inside_room(scene: Scene, points: Points) -> np.ndarray[tuple[int], np.dtyp
     return np.asarray(shapely.contains(outline, plan) & clear & level)
 
 
-def _obstacles(scene: Scene, points: Points) -> list[str]:
-    """Names of what covers at least one of the points (n, 3)."""
-    names = [f"furniture {i.name!r}" for i in scene.furniture if inside_furniture(i, points).any()]
+def _obstacles(scene: Scene, points: Points) -> dict[str, Mask]:
+    """What covers at least one of the points (n, 3), and which (n,) it covers, by name."""
     height = scene.room.height_m
-    names += [f"wall {w.name!r}" for w in scene.walls if inside_wall(w, height, points).any()]
-    return names
+    hit = {f"furniture {i.name!r}": inside_furniture(i, points) for i in scene.furniture}
+    hit |= {f"wall {w.name!r}": inside_wall(w, height, points) for w in scene.walls}
+    return {name: mask for name, mask in hit.items() if mask.any()}
 
 
-def _which(points: Points, mask: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> str:
-    first = _coordinates(points[mask][:1])
+def _which(points: Points, mask: Mask) -> str:
+    first = _coordinates(points[mask][:_SHOWN])
     return f"{int(mask.sum())} of {len(points)} (first {first})"
 
 

@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from twin.config import load_model
-from twin.errors import Fault, InputError, refuse
+from twin.errors import Fault, InputError
 from twin.scene.check import check
 from twin.scene.declaration import Scene
 
@@ -52,10 +52,7 @@ def load_scene(path_or_name: str | Path) -> Scene:
     Raises:
         InputError: not found, not readable, or not sound; lists every fault.
     """
-    path = scene_path(path_or_name)
-    scene = load_model(path, Scene)
-    refuse(check(scene, where=str(path)))
-    return scene
+    return load_model(scene_path(path_or_name), Scene, check)
 
 
 def _folder() -> Path:

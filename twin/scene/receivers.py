@@ -19,26 +19,22 @@ def receiver_points(scene: Scene) -> Points:
     """Grid points (n, 3) float64 [m] inside the receiver area (its edge counts as inside).
 
     The grid is anchored at (0, 0), so that points coincide with those of a survey on the same
-    pitch. Row-major: x is the slow coordinate. Points that furniture or an inner wall covers at
-    receiver height (with 5 cm to spare) are left out; `covered_receivers` counts them.
+    pitch. Row-major: x is the slow coordinate. That nothing stands where a point lies is for
+    `twin.scene.check` to say.
     """
-    grid = _grid(scene)
-    return grid[~covered(scene, grid)]
-
-
-def covered_receivers(scene: Scene) -> int:
-    """Number of grid points left out because something stands there."""
-    return int(covered(scene, _grid(scene)).sum())
-
-
-def covered(scene: Scene, points: Points) -> Mask:
-    """Which points (n, 3) lie in, or within 5 cm of, furniture or an inner wall; (n,) bool."""
-    hit = np.zeros(len(points), dtype=np.bool_)
-    for item in scene.furniture:
-        hit |= inside_furniture(item, points)
-    for wall in scene.walls:
-        hit |= inside_wall(wall, scene.room.height_m, points)
-    return hit
+    receivers = scene.receivers
+    area = shapely.Polygon(receivers.area_m)
+    west, south, east, north = area.bounds
+    axes = []
+    for low, high in ((west, east), (south, north)):
+        first = np.ceil((low - _ON_EDGE_M) / receivers.pitch_m)
+        last = np.floor((high + _ON_EDGE_M) / receivers.pitch_m)
+        axes.append(np.arange(first, last + 1.0) * receivers.pitch_m)
+    x, y = (part.ravel() for part in np.meshgrid(*axes, indexing="ij"))
+    within = shapely.distance(area, shapely.points(x, y)) <= _ON_EDGE_M
+    points = np.column_stack([x, y, np.full(len(x), receivers.height_m)])[within]
+    # The multiple of a negative number of steps and of zero steps must both read +0.
+    return np.asarray(points + 0.0)
 
 
 def inside_furniture(item: Furniture, points: Points) -> Mask:
@@ -60,19 +56,3 @@ def inside_wall(wall: Wall, room_height: float, points: Points) -> Mask:
 
 def _distance(shape: shapely.Geometry, points: Points) -> Points:
     return np.asarray(shapely.distance(shape, shapely.points(points[:, :2])), dtype=np.float64)
-
-
-def _grid(scene: Scene) -> Points:
-    receivers = scene.receivers
-    area = shapely.Polygon(receivers.area_m)
-    west, south, east, north = area.bounds
-    axes = []
-    for low, high in ((west, east), (south, north)):
-        first = np.ceil((low - _ON_EDGE_M) / receivers.pitch_m)
-        last = np.floor((high + _ON_EDGE_M) / receivers.pitch_m)
-        axes.append(np.arange(first, last + 1.0) * receivers.pitch_m)
-    x, y = (part.ravel() for part in np.meshgrid(*axes, indexing="ij"))
-    within = shapely.distance(area, shapely.points(x, y)) <= _ON_EDGE_M
-    points = np.column_stack([x, y, np.full(len(x), receivers.height_m)])[within]
-    # The multiple of a negative number of steps and of zero steps must both read +0.
-    return np.asarray(points + 0.0)

@@ -48,15 +48,14 @@ def leading_edge_s(
 
 def _crossing(amplitude: npt.NDArray[np.complex128], excess: Floats, fraction: float) -> Floats:
     """First crossing (m,) of m links, in cells after their first path; `excess` (m, p) alike."""
-    strongest = np.take_along_axis(
-        excess, np.argmax(np.abs(amplitude), axis=1)[:, None], axis=1
-    ).max()
-    steps = int(np.ceil((strongest + 2.0 * _LEAD_CELLS) * _SAMPLES_PER_CELL)) + 1
+    end = excess.max(axis=1) + _LEAD_CELLS
+    steps = int(np.ceil((end.max() + _LEAD_CELLS) * _SAMPLES_PER_CELL)) + 1
     grid = np.arange(steps) / _SAMPLES_PER_CELL - _LEAD_CELLS
     response = np.zeros((len(amplitude), steps), np.complex128)
     for path in range(amplitude.shape[1]):
         response += amplitude[:, path, None] * _hann_response(grid - excess[:, path, None])
-    magnitude = np.abs(response)
+    # A link's search ends behind its own last path, not behind that of a neighbour in the block.
+    magnitude = np.where(grid <= end[:, None], np.abs(response), 0.0)
     level = fraction * magnitude.max(axis=1)
     above = magnitude >= level[:, None]
     # The response starts at zero for the first path; only echoes' side lobes can be there already.

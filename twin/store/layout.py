@@ -86,6 +86,12 @@ def store_fault(store_path: Path) -> Fault | None:
     return _foreign_fault(store_path)
 
 
+def occupant_fault(store_path: Path) -> Fault | None:
+    """Why the path cannot become a store of ours, or go on being one; or None."""
+    absent = not store_path.exists() or _is_vacant(store_path)
+    return None if absent else store_fault(store_path)
+
+
 def _foreign_fault(folder: Path) -> Fault | None:
     """Why a folder with something in it is not one of our stores, or None."""
     where = str(folder)
@@ -110,11 +116,10 @@ def prepare_store(store_path: Path) -> None:
     Raises:
         InputError: the place is taken by something else, or cannot be written.
     """
+    occupied = occupant_fault(store_path)
+    if occupied is not None:
+        raise InputError([occupied])
     absent = not store_path.exists() or _is_vacant(store_path)
-    if not absent:
-        fault = store_fault(store_path)
-        if fault is not None:
-            raise InputError([fault])
     try:
         store_path.mkdir(parents=True, exist_ok=True)
         if absent:

@@ -99,7 +99,7 @@ _TABLE = (
               comment=_ANGLES),
     _variable("interactions", _PATH, "int32", "", "kinds of interaction along a path", 0,
               flag_masks=[1, 2, 4, 8],
-              flag_meanings="reflection diffuse_reflection refraction diffraction",
+              flag_meanings="reflection diffuse_reflection transmission diffraction",
               comment="zero is the line of sight"),
     _variable("num_paths", _LINK, "int16", "1", "paths kept", 0),
     _variable("power_left_out", _LINK, "float32", "1", "power gain of the paths not kept", _NAN),
@@ -108,7 +108,7 @@ _TABLE = (
     _variable("toa", _LINK, "float64", "s", "time of arrival of the first path", _NAN),
     _variable("received_power", _LINK, "float32", "dBm",
               "power before the receiver, coherent mean over the subcarriers", _NAN,
-              comment="minus infinity without a path"),
+              comment="NaN without a path"),
     _variable("csi", (*_LINK, "subcarrier"), "complex64", "1", "channel frequency response", _NAN,
               comment="sum of path_gain times exp(-j 2 pi f delay), f the offset in subcarrier"),
     _variable("rss", _SCAN, "float32", "dBm", "received signal strength as reported", _NAN,
@@ -284,7 +284,7 @@ class SiteSpec(StrictModel):
 # Set by the store itself.
 RESERVED_ATTRIBUTES = frozenset(
     {"Conventions", "schema", "site", "title", "origin", "spec", "config_digest", "published",
-     "digest", "provenance", "coordinates"}
+     "digest", "provenance", "coordinates", "traced"}
 )  # fmt: skip
 
 

@@ -168,6 +168,17 @@ def write_shard(
     return receipt
 
 
+def note_traced(store_path: Path, site: str, attributes: Mapping[str, JsonValue]) -> None:
+    """Keep what the ray tracer and the receiver said of a block: arguments as used, conventions.
+
+    One process at a time, like `create_site`; in no digest.
+
+    Raises:
+        InputError: no such store or site.
+    """
+    open_group(store_path, site, write=True).update_attributes({"traced": dict(attributes)})
+
+
 def publish(store_path: Path, site: str) -> str:
     """Read the whole site back, compare it with its receipts and declare it whole.
 

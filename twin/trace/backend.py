@@ -100,7 +100,8 @@ def find_libllvm() -> LibLLVM:
     """The libLLVM to use, read without handing it to Dr.Jit.
 
     The one named by DRJIT_LIBLLVM_PATH, else the newest in the environment's `lib` folder, else the
-    newest in the system's library folders.
+    newest in the system's library folders; one older than `OLDEST_LLVM` only where there is no
+    other.
 
     Raises:
         BackendError: none found.
@@ -111,6 +112,7 @@ def find_libllvm() -> LibLLVM:
         if not path.is_file():
             raise BackendError(f"{LLVM_VARIABLE}: expected a library, found no file {named}")
         return LibLLVM(path, libllvm_major(path), LLVM_VARIABLE)
+    best: LibLLVM | None = None
     folders = ((f"{sys.prefix}/lib",), _SYSTEM_FOLDERS)
     for origin, places in zip(("the environment", "the system"), folders, strict=True):
         found = {
@@ -118,8 +120,13 @@ def find_libllvm() -> LibLLVM:
         }
         if found:
             newest = max(found, key=lambda path: (_version_in_name(path), str(path)))
-            return LibLLVM(newest, libllvm_major(newest), origin)
-    raise BackendError(f"no libLLVM found for ray tracing on the CPU. {_CURE}")
+            library = LibLLVM(newest, libllvm_major(newest), origin)
+            if library.major >= OLDEST_LLVM:
+                return library
+            best = best or library
+    if best is None:
+        raise BackendError(f"no libLLVM found for ray tracing on the CPU. {_CURE}")
+    return best
 
 
 def _version_in_name(path: Path) -> tuple[int, ...]:
@@ -184,9 +191,10 @@ def prepare() -> BackendInfo:
     devices = () if trouble else cuda_devices()
     if not trouble and not devices:
         trouble = "no CUDA device"
-    # The GPU variants load LLVM as well when they find one, so a harmful one is kept away from
-    # both.
-    library = _libllvm_or_none(required=bool(trouble))
+    # Dr.Jit loads a libLLVM for the GPU as well when it finds one. Without one it can do; a harmful
+    # one that the user named is refused all the same.
+    named = bool(os.environ.get(LLVM_VARIABLE))
+    library = _libllvm_or_none(required=bool(trouble) or named)
     import mitsuba as mi
 
     if not trouble:

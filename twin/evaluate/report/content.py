@@ -73,16 +73,21 @@ class Perturbed:
     """One uncertain quantity.
 
     Args:
-        name: quantity and element, such as ``ap_height[AP1]``.
+        name: such as ``ap_height``.
         unit: of the values; empty for none.
         declared: distribution and bounds in words.
-        drawn: the value of each realisation.
+        drawn: the value of each element in each realisation.
+        elements: what is drawn independently of each other, such as access points; empty where
+            there is one only.
+        reason: why it is uncertain.
     """
 
     name: str
     unit: str
     declared: str
     drawn: tuple[Plain, ...]
+    elements: tuple[str, ...] = ()
+    reason: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +104,8 @@ class RoomContent:
         errors: errors of this room, for the CDFs.
         differences: paired differences to the reference method.
         maps, pairings: twin beside reality.
+        maps_note: what was done to the maps for the eye.
+        given: what the scene was made from.
         assumptions: what the scene takes for granted.
         solver: solver arguments as used.
         perturbed: the uncertain quantities and their draws.
@@ -114,6 +121,8 @@ class RoomContent:
     plan_caption: str = ""
     maps: tuple[SignalMap, ...] = ()
     pairings: tuple[Pairing, ...] = ()
+    maps_note: str = ""
+    given: str = ""
     assumptions: tuple[str, ...] = ()
     solver: Mapping[str, Plain] = field(default_factory=dict)
     perturbed: tuple[Perturbed, ...] = ()
@@ -145,6 +154,7 @@ class ReportContent:
         headline_k: number of labels of the verdict and of the first CDFs.
         alignment_methods: names of the same learner under different alignments, shown apart. Those
             that are not `hero` stay out of the main figures.
+        notes: headings and the statements below them, without which no number can be judged.
         provenance: groups of named facts (versions, backend, seeds, digests, timings [s], …).
         command: the command line that makes this report again.
         sources: the real data used.
@@ -160,6 +170,7 @@ class ReportContent:
     reference: str = "knn"
     headline_k: int = 3
     alignment_methods: tuple[str, ...] = ()
+    notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     provenance: Mapping[str, Mapping[str, Plain]] = field(default_factory=dict)
     command: str = ""
     sources: tuple[DataSource, ...] = ()

@@ -65,32 +65,45 @@ def curves(
 ) -> Image:
     """Mean error against the number of labelled points, a line and a band for each method."""
     with mpl.rc_context(FIGURE_SETTINGS):
-        counts = sorted({record.k for record in records})
         shown = [name for name in lines if any(record.method == name for record in records)]
-        bare = [name for name in shown if any((r.method, r.k) == (name, 0) for r in records)]
         figure, axes = _canvas(shown)
+        draw_curves(axes, records, labels, lines, title)
         words = []
-        # The hero is drawn last, over all others.
-        for name in sorted(shown, key=lambda name: lines[name].width):
-            line = lines[name]
-            # Side by side where there is no label, so that none hides another.
-            aside = 0.14 * (bare.index(name) - (len(bare) - 1) / 2) if name in bare else 0.0
+        for name in shown:
             own = sorted((r for r in records if r.method == name), key=lambda record: record.k)
-            for part in ([r for r in own if r.k == 0], [r for r in own if r.k > 0]):
-                if part:
-                    _curve(axes, part, line, labels[name], aside)
             words.append(
                 f"{labels[name]} " + ", ".join(f"{r.mean_error_m:.2f} at {r.k}" for r in own)
             )
-        axes.set_xticks([_label_axis(k) for k in counts], [str(k) for k in counts])
-        axes.set_xlabel("labelled real points")
-        axes.set_ylabel("mean position error [m]")
-        axes.set_ylim(bottom=0)
-        axes.set_title(title, loc="left")
         _legend(figure, axes, shown, labels)
         return _svg(
             figure, f"{title}: mean error in metres by number of labels. {'; '.join(words)}."
         )
+
+
+def draw_curves(
+    axes: Axes,
+    records: Sequence[Record],
+    labels: Mapping[str, str],
+    lines: Mapping[str, Line],
+    title: str,
+) -> None:
+    """The lines and bands of `curves` in axes of the caller, without a legend."""
+    counts = sorted({record.k for record in records})
+    shown = [name for name in lines if any(record.method == name for record in records)]
+    bare = [name for name in shown if any((r.method, r.k) == (name, 0) for r in records)]
+    # The hero is drawn last, over all others.
+    for name in sorted(shown, key=lambda name: lines[name].width):
+        # Side by side where there is no label, so that none hides another.
+        aside = 0.14 * (bare.index(name) - (len(bare) - 1) / 2) if name in bare else 0.0
+        own = sorted((r for r in records if r.method == name), key=lambda record: record.k)
+        for part in ([r for r in own if r.k == 0], [r for r in own if r.k > 0]):
+            if part:
+                _curve(axes, part, lines[name], labels[name], aside)
+    axes.set_xticks([_label_axis(k) for k in counts], [str(k) for k in counts])
+    axes.set_xlabel("labelled real points")
+    axes.set_ylabel("mean position error [m]")
+    axes.set_ylim(bottom=0)
+    axes.set_title(title, loc="left")
 
 
 def cdfs(
@@ -245,7 +258,17 @@ def scatter(pairing: Pairing, title: str) -> Image:
         else:
             words = "no point where both are known"
         axes.set_box_aspect(1)
-        axes.text(0.03, 0.97, words, transform=axes.transAxes, va="top", fontsize=9.5)
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        axes.text(
+            0.03,
+            0.97,
+            words,
+            transform=axes.transAxes,
+            va="top",
+            fontsize=9.5,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 2},
+        )
         axes.set_xlabel(f"measured {NAMES[pairing.feature]} [{unit}]")
         axes.set_ylabel(f"simulated, offset removed [{unit}]")
         axes.set_title(title, loc="left")

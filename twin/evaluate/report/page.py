@@ -36,6 +36,7 @@ class _Room:
     content: RoomContent
     verdicts: tuple[tables.Verdict, ...]
     plan: Image | None
+    unlabelled: bool
     curves: tuple[Image, ...]
     cdfs: tuple[Image, ...]
     more_cdfs: tuple[Image, ...]
@@ -120,6 +121,7 @@ def _room(
             labels[content.reference],
         ),
         plan=None if room.plan_png is None else figures.png(room.plan_png, _plan_alt(room)),
+        unlabelled=any(record.k == 0 for record in room.records),
         curves=curves(main),
         cdfs=cdfs([content.headline_k]),
         more_cdfs=cdfs(sorted({error.k for error in room.errors} - {content.headline_k})),

@@ -39,6 +39,7 @@ class Verdict:
     feature: str
     sentence: str
     clear: str
+    beyond: str
 
 
 def metres(value: float) -> str:
@@ -60,7 +61,9 @@ def plain(value: Plain) -> str:
     """A fact as people write it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    if isinstance(value, str):
+        return value
+    return f"{value:.6g}".replace("-", "\u2212") if isinstance(value, float) else number(value, 0)
 
 
 def verdicts(
@@ -71,7 +74,7 @@ def verdicts(
     reference: str,
     reference_label: str,
 ) -> tuple[Verdict, ...]:
-    """A sentence for each feature; the hero is called the adapted twin."""
+    """A sentence for each feature, one more for other k; the hero is called the adapted twin."""
     found = []
     for feature in FEATURES:
         at_k = {r.method: r for r in records if r.feature == feature and r.k == k}
@@ -92,7 +95,16 @@ def verdicts(
                 if (gap.feature, gap.k, gap.method, gap.reference) == (feature, k, hero, reference):
                     clear = gap.clear or "even"
                     sentence += _compared(gap)
-        found.append(Verdict(NAMES[feature], sentence + ".", clear))
+        beyond = _beyond(
+            [
+                gap
+                for gap in differences
+                if (gap.feature, gap.method, gap.reference) == (feature, hero, reference)
+                and gap.k != k
+            ],
+            reference_label,
+        )
+        found.append(Verdict(NAMES[feature], sentence + ".", clear, beyond))
     return tuple(found)
 
 
@@ -149,3 +161,20 @@ def _compared(gap: Difference) -> str:
     if not gap.clear:
         return "; too close to call"
     return f"; {size} m {'less' if gap.clear == 'better' else 'more'}, a clear difference"
+
+
+def _beyond(gaps: Sequence[Difference], reference_label: str) -> str:
+    parts = []
+    for clear, words in (
+        ("better", f"clearly better than {reference_label}"),
+        ("worse", f"clearly worse than {reference_label}"),
+        ("", "too close to call"),
+    ):
+        counts = [str(gap.k) for gap in sorted(gaps, key=lambda gap: gap.k) if gap.clear == clear]
+        if counts:
+            listed = " and ".join(filter(None, (", ".join(counts[:-1]), counts[-1])))
+            parts.append(f"{words} with {listed}")
+    if not parts:
+        return ""
+    sentence = "; ".join(parts)
+    return f"{sentence[0].upper()}{sentence[1:]} labels."

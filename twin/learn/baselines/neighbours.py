@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from pydantic import JsonValue
 from sklearn.neighbors import KNeighborsRegressor
 
 from twin.errors import Fault, InputError, NotFittedError
+from twin.learn.archive import read_archive, write_archive
 from twin.learn.features import Array, Feature, entry_groups
 from twin.learn.learner import Labelled, Location
 from twin.store.reader import Environment
@@ -37,7 +36,8 @@ class Neighbours:
     ) -> None:
         """`most_neighbours` bounds K, which is the square root of the number of labels, rounded."""
         self._groups = entry_groups(feature, access_points)
-        self._parts = feature.split("+")
+        self._feature = feature
+        self._access_points = access_points
         self._most_neighbours = most_neighbours
         self._weights = weights
         self._labelled: tuple[Array, Array] | None = None
@@ -76,7 +76,7 @@ class Neighbours:
 
     def _comparable(self, known: Array, asked: Array) -> tuple[Array, Array]:
         known, asked = known.copy(), asked.copy()
-        for part, group in zip(self._parts, self._groups, strict=True):
+        for part, group in zip(self._feature.split("+"), self._groups, strict=True):
             heard = known[:, group][np.isfinite(known[:, group])]
             edge = 0.0
             if heard.size:
@@ -91,31 +91,19 @@ class Neighbours:
         """Write the fingerprint database to one ``.npz`` file."""
         if self._labelled is None:
             raise NotFittedError("save: expected labelled points; call adapt first")
-        head = {
+        fingerprints, position = self._labelled
+        write_archive(path, self._head(), {"fingerprints": fingerprints, "position": position})
+
+    def load(self, path: Path) -> None:
+        """Read what `save` wrote; raises `InputError` for any other file or other settings."""
+        arrays = read_archive(path, self._head())
+        self._labelled = (arrays["fingerprints"], arrays["position"])
+
+    def _head(self) -> dict[str, JsonValue]:
+        return {
             "format": FORMAT,
+            "feature": self._feature,
+            "access_points": self._access_points,
             "most_neighbours": self._most_neighbours,
             "weights": self._weights,
         }
-        buffer = io.BytesIO()
-        np.savez(
-            buffer,
-            allow_pickle=False,
-            head=np.array(json.dumps(head)),
-            fingerprints=self._labelled[0],
-            position=self._labelled[1],
-        )
-        path.write_bytes(buffer.getvalue())
-
-    def load(self, path: Path) -> None:
-        """Read what `save` wrote; raises `InputError` for any other file."""
-        try:
-            with np.load(path, allow_pickle=False) as content:
-                head = json.loads(str(content["head"]))
-                labelled = (content["fingerprints"], content["position"])
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise InputError(
-                [Fault(str(path), "", "a database saved by Fingertwin", str(error))]
-            ) from error
-        if head.get("format") != FORMAT:
-            raise InputError([Fault(str(path), "format", FORMAT, str(head.get("format")))])
-        self._labelled = labelled

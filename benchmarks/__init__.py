@@ -1,0 +1,1 @@
+"""Studies too slow for the tests; results are committed beside the command that made them."""
