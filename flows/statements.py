@@ -43,7 +43,7 @@ def knowledge(prepared: Prepared) -> tuple[str, ...]:
                 "the twin's, and a receiver whose errors are of the same sizes. No real room "
                 "is that close to its twin: expect larger errors there."
             ),
-            *_receiver_origin(prepared, "measured"),
+            *_receiver_origin(prepared, "not measured"),
         )
     return (
         (
@@ -54,9 +54,15 @@ def knowledge(prepared: Prepared) -> tuple[str, ...]:
         (
             "Where line-of-sight labels are named there, they are those of the reference "
             "points only. They stand in for the floor plan that the data set does not have; a "
-            "twin of a place with a floor plan needs none."
+            "twin of a place with a floor plan needs none. The authors of the scenes had seen "
+            "more of the data before: which access points have something near them is an idea "
+            "from a draft that was drawn with all points and their levels in view."
         ),
-        *_receiver_origin(prepared, "fitted to these measurements"),
+        *_receiver_origin(
+            prepared,
+            "with statistics of such data sets in mind, these rooms' among them; they were not "
+            "fitted",
+        ),
         (
             "Learners were trained on simulated fingerprints alone. Of the real room they were "
             "given the k labelled points; only “MetaLoc, aligned unlabelled” also saw the "
@@ -65,13 +71,13 @@ def knowledge(prepared: Prepared) -> tuple[str, ...]:
     )
 
 
-def _receiver_origin(prepared: Prepared, otherwise: str) -> tuple[str, ...]:
+def _receiver_origin(prepared: Prepared, how: str) -> tuple[str, ...]:
     if prepared.study.sense != SenseModel():
         return ("The sizes of the simulated receiver's errors are those that the study sets.",)
     return (
         (
             "The sizes of the simulated receiver's errors are typical of Wi-Fi indoors and "
-            f"were chosen by the authors, not {otherwise}; they are listed at the end."
+            f"were chosen by the authors, {how}; they are listed at the end."
         ),
     )
 
@@ -124,9 +130,7 @@ def declared(quantity: Quantity) -> str:
 
 
 def unit(quantity: Quantity) -> str:
-    """Unit of a draw; nothing for factors and names, and what is added to dBm is dB."""
-    if quantity.apply == "add" and quantity.unit == "dBm":
-        return "dB"
+    """Unit of a draw; nothing for factors and names."""
     return "" if quantity.unit == "1" else quantity.unit
 
 
