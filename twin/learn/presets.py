@@ -73,10 +73,11 @@ SMALL = GradientSettings(
     alignment="labels",
 )
 
-#: The step size that suits one starting point ruins another, so each method has its own, by one rule:
-#: the largest that costs at most 5 % against the method's best on held-out realisations of the twins
-#: (``benchmarks.learner_settings``). On twins, small steps are always best, since a twin holds no
-#: surprise for a learner that was trained on it; steps are there for what a twin does not know.
+#: The step size that suits one starting point ruins another, so each method has its own, by one
+#: rule: the largest that costs at most 5 % against the method's best on held-out realisations of
+#: the twins (``benchmarks.learner_settings``). On twins, small steps are always best, since a
+#: twin holds no surprise for a learner that was trained on it; steps are there for what a twin
+#: does not know.
 INNER_RATES: dict[Trained, float] = {
     "metaloc": 0.025,
     "pretraining": 0.001,
