@@ -1,8 +1,7 @@
 """Prefect flows: parameters, job list, map, verify, publish.
 
-Nothing here talks to any machine but this one. Prefect and TensorFlow read their settings when they
-are first imported, so the defaults below are set by this package, which every flow imports first; a
-variable that the user set wins.
+Prefect and TensorFlow read their settings when they are first imported, so the defaults below are
+set by this package, which every flow imports first; a variable that the user set wins.
 """
 
 from __future__ import annotations
