@@ -88,7 +88,9 @@ def refused(twin, *arguments) -> list[str]:
 
 def assert_untouched(out: Path) -> None:
     assert not out.exists()
-    assert psutil.Process().children(recursive=True) == []
+    # Another test's server may be running; one for this output would stand in its folder.
+    children = psutil.Process().children(recursive=True)
+    assert [child for child in children if Path(child.cwd()).is_relative_to(out.parent)] == []
 
 
 def test_version(twin):

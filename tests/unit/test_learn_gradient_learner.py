@@ -129,14 +129,6 @@ def test_all_methods_of_a_seed_see_the_same_tasks(monkeypatch):
     assert not same(first.arrays(), second.arrays())
 
 
-def test_progress_is_told_at_the_end():
-    told = []
-    learner = PlainPretraining(TINY, "rss", len(AP), 1, lambda *report: told.append(report))
-    learner.fit(places())
-    assert [report[:2] for report in told] == [(3, 3)]
-    assert np.isfinite(told[0][2])
-
-
 @pytest.mark.parametrize("alignment", ["none", "labels", "unlabelled"])
 def test_answers_are_finite_whatever_was_not_heard(alignment):
     feature = "rss+rtt"
