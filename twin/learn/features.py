@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,6 @@ from twin.store.reader import Environment
 
 Array = npt.NDArray[np.float64]
 Feature = Literal["rss", "rtt", "rss+rtt"]
-FEATURES: tuple[Feature, ...] = get_args(Feature)
 
 
 def entry_groups(feature: Feature, access_points: int) -> tuple[slice, ...]:

@@ -220,7 +220,7 @@ def _not_publishable(reading: SiteReading, where: str) -> str:
 def _drift(store_path: Path, site: str, spec: SiteSpec) -> list[Fault]:
     """Differences between the spec asked for and the one stored."""
     where = str(site_dir(store_path, site))
-    cure = "Name another output, or allow overwriting."
+    cure = "Name another output, or delete this one."
     try:
         stored = read_spec(open_group(store_path, site), where)
     except StoreError as error:
