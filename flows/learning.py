@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -99,11 +98,7 @@ def train(training: Training, store: Path, models: Path) -> Path:
         training.method, training.feature, len(twin[0].ap), seed, training.outer_steps
     )
     learner.fit(twin)
-    models.mkdir(parents=True, exist_ok=True)
-    # The last part of the name stays .npz, and the file appears whole or not at all.
-    unfinished = path.with_name(f".{os.getpid()}-{path.name}")
-    learner.save(unfinished)
-    unfinished.replace(path)
+    learner.save(path)
     return path
 
 

@@ -11,10 +11,9 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from twin import atomic
 from twin.errors import Fault, refuse
-from twin.evaluate import atomic
-
-Feature = Literal["rss", "rtt", "rss+rtt"]
+from twin.learn.features import Feature
 
 
 @dataclass(frozen=True, eq=False)

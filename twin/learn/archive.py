@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import JsonValue
 
+from twin import atomic
 from twin.errors import Fault, InputError, refuse
 
 _HEAD = "head"
@@ -22,10 +23,10 @@ _HEAD = "head"
 def write_archive(
     path: Path, head: Mapping[str, JsonValue], arrays: Mapping[str, npt.NDArray[Any]]
 ) -> None:
-    """Write head and arrays to one ``.npz`` file."""
+    """Write head and arrays to one ``.npz`` file, which appears whole or not at all."""
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **{_HEAD: np.array(json.dumps(head))}, **arrays)
-    path.write_bytes(buffer.getvalue())
+    atomic.write_bytes(path, buffer.getvalue())
 
 
 def read_archive(path: Path, head: Mapping[str, JsonValue]) -> dict[str, npt.NDArray[Any]]:

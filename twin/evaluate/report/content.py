@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from twin.evaluate.records import Difference, Errors, Feature, Record
+from twin.evaluate.records import Difference, Errors, Record
+from twin.learn.features import Feature
 
 Array = npt.NDArray[np.floating]
 Plain = str | int | float | bool

@@ -9,8 +9,8 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
+from twin import atomic
 from twin.errors import Fault, refuse
-from twin.evaluate import atomic
 from twin.evaluate.report import figures, tables
 from twin.evaluate.report.content import Method, ReportContent, RoomContent
 from twin.evaluate.report.figures import Fit, Image

@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from twin.evaluate.records import Difference, Feature, Record
+from twin.evaluate.records import Difference, Record
 from twin.evaluate.report.content import Perturbed, Plain
 from twin.evaluate.report.figures import NAMES
+from twin.learn.features import Feature
 
 FEATURES: tuple[Feature, ...] = ("rss", "rtt", "rss+rtt")
 
