@@ -151,7 +151,7 @@ def _self_test() -> tuple[Row, ...]:
     scene = _empty_room()
     started = time.perf_counter()
     points = np.array([[1.0, 1.5, 1.2], [8.0, 2.0, 1.0], [5.0, 9.0, 1.5]])
-    settings = TraceSettings(max_depth=1, samples_per_src=1000)
+    settings = TraceSettings(max_depth=1, rays_per_round=10_000)
     traced = trace(scene, settings, points).isel(ap=0)
     seconds = time.perf_counter() - started
     direct = (traced["num_paths"].values[:, None] > np.arange(settings.max_paths)) & (

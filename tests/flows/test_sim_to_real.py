@@ -64,7 +64,7 @@ seed: 1
 rooms:
   - {{scene: {scene}}}
 twin: {{realisations: 4, visits: 1, snapshots: 2}}
-trace: {{max_depth: 2, samples_per_src: 300000, max_paths: 8, seed: 1}}
+trace: {{max_depth: 2, max_paths: 8, seed: 1}}
 protocol: {{labels: [1, 3], draws: 2, seed: 1}}
 features: [rss]
 learner_seeds: 1

@@ -22,7 +22,7 @@ RAYS = 20_000
 
 
 def settings(**changes) -> TraceSettings:
-    return TraceSettings(**{"samples_per_src": RAYS, "max_depth": 1, **changes})
+    return TraceSettings(**{"rays_per_round": RAYS, "max_depth": 1, **changes})
 
 
 def wave(distance_m):

@@ -18,7 +18,7 @@ rooms = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(rooms)
 
 ROOT = Path(__file__).parents[2]
-SETTINGS = TraceSettings(samples_per_src=100_000, max_depth=2, max_paths=60)
+SETTINGS = TraceSettings(max_depth=2, max_paths=60)
 
 
 def furnished():

@@ -21,7 +21,7 @@ STUDY = {
     "seed": 1,
     "rooms": [{"scene": "office_wing", "measured": "office"}],
     "twin": {"realisations": 2, "visits": 1, "snapshots": 1},
-    "trace": {"max_depth": 1, "samples_per_src": 1000},
+    "trace": {"max_depth": 1, "rays_per_round": 1000},
     "protocol": {"labels": [1, 3], "draws": 2, "seed": 1},
     "features": ["rss"],
     "learner_seeds": 1,

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from twin.config import load_model, validate
-from twin.errors import InputError, TraceError
+from twin.errors import InputError
 from twin.scene.declaration import Scene, scene_digest
 from twin.trace.engine import TraceSettings, trace
 
 SCENE = load_model(Path(__file__).with_name("scene_box.yaml"), Scene)
-FAST = TraceSettings(max_depth=1, samples_per_src=2000, max_paths=6)
+FAST = TraceSettings(max_depth=1, rays_per_round=2000, max_paths=6)
 
 
 @pytest.mark.parametrize(
@@ -28,8 +28,8 @@ def test_engines_are_known_by_name():
 
 def test_settings_refuse_what_makes_no_sense():
     with pytest.raises(InputError) as error:
-        validate({"max_depth": -1, "samples_per_src": 5, "rays": 3}, TraceSettings, "study.yaml")
-    assert {fault.key for fault in error.value.faults} == {"max_depth", "samples_per_src", "rays"}
+        validate({"max_depth": -1, "rays_per_round": 5, "rays": 3}, TraceSettings, "study.yaml")
+    assert {fault.key for fault in error.value.faults} == {"max_depth", "rays_per_round", "rays"}
 
 
 def test_data_set_is_labelled_and_says_how_it_was_made():
@@ -48,6 +48,7 @@ def test_data_set_is_labelled_and_says_how_it_was_made():
         "interactions": "int32",
         "num_paths": "int16",
         "power_left_out": "float32",
+        "power_undiscovered": "float32",
         "rss": "float32",
         "toa": "float64",
         "csi": "complex64",
@@ -58,13 +59,5 @@ def test_data_set_is_labelled_and_says_how_it_was_made():
     assert traced["ap"].values.tolist() == ["AP1", "AP2"]
     assert traced.attrs["scene_digest"] == scene_digest(SCENE)
     assert traced.attrs["version_sionna-rt"] == "2.2.0"
-    assert traced.attrs["trace_samples_per_src"] == 2000
+    assert traced.attrs["trace_rays_per_round"] == 2000
     assert traced.attrs["engine"] == "chains"
-
-
-def test_too_many_chains_are_an_error_not_a_gap(monkeypatch):
-    from twin.trace import solver
-
-    monkeypatch.setattr(solver, "MAX_CHAINS", 3)
-    with pytest.raises(TraceError, match="limit is 3: lower max_depth"):
-        trace(SCENE, FAST, np.array([[2.0, 1.5, 1.1]]))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from twin.scene.declaration import AccessPoint, Scene
+from twin.scene.declaration import Scene
 from twin.scene.geometry import Surface, build
 from twin.scene.materials import slab
 from twin.trace import backend
@@ -16,8 +15,6 @@ backend.prepare()
 
 import mitsuba as mi  # noqa: E402
 from sionna import rt  # noqa: E402
-
-__all__ = ["build_scene", "place_receivers", "place_transmitters", "rt"]
 
 
 def build_scene(scene: Scene) -> rt.Scene:
@@ -30,9 +27,8 @@ def build_scene(scene: Scene) -> rt.Scene:
     built.frequency = scene.frequency_hz
     built.bandwidth = scene.bandwidth_mhz * 1e6
     surfaces = build(scene)
-    names = sorted({surface.material for surface in surfaces})
     objects = []
-    for index, name in enumerate(names):
+    for index, name in enumerate(_materials(surfaces)):
         layer = slab(scene.materials[name], scene.frequency_hz)
         # Sionna keeps materials and objects in one name space and gives some prefixes a meaning.
         material = rt.RadioMaterial(
@@ -41,14 +37,32 @@ def build_scene(scene: Scene) -> rt.Scene:
             relative_permittivity=layer.relative_permittivity,
             conductivity=layer.conductivity_s_per_m,
         )
-        mesh = _mesh(f"object_{index}", [s for s in surfaces if s.material == name])
+        mesh = surface_mesh(_object_name(index), [s for s in surfaces if s.material == name])
         objects.append(rt.SceneObject(mi_mesh=mesh, radio_material=material))
     built.add(objects)
-    built.rx_array = _single_antenna("iso")
     return built
 
 
-def _mesh(name: str, surfaces: list[Surface]) -> mi.Mesh:
+def object_labels(scene: Scene) -> dict[str, str]:
+    """What the objects of `build_scene` are in the declaration's words."""
+    surfaces = build(scene)
+    return {
+        _object_name(index): f"surfaces of {name} ("
+        + ", ".join(surface.name for surface in surfaces if surface.material == name)
+        + ")"
+        for index, name in enumerate(_materials(surfaces))
+    }
+
+
+def _materials(surfaces: Sequence[Surface]) -> list[str]:
+    return sorted({surface.material for surface in surfaces})
+
+
+def _object_name(index: int) -> str:
+    return f"object_{index}"
+
+
+def surface_mesh(name: str, surfaces: list[Surface]) -> mi.Mesh:
     starts = np.cumsum([0, *(len(surface.vertices) for surface in surfaces)])
     vertices = np.concatenate([surface.vertices for surface in surfaces])
     faces = np.concatenate(
@@ -63,33 +77,3 @@ def _mesh(name: str, surfaces: list[Surface]) -> mi.Mesh:
     params["faces"] = mi.UInt32(faces.astype(np.uint32).ravel())
     params.update()
     return mesh
-
-
-def _single_antenna(pattern: str) -> rt.PlanarArray:
-    return rt.PlanarArray(num_rows=1, num_cols=1, pattern=pattern, polarization="V")
-
-
-def place_transmitters(built: rt.Scene, access_points: Sequence[AccessPoint]) -> None:
-    """Replace the transmitters; all must have one pattern, since a scene has one transmit array."""
-    for name in built.transmitters:
-        built.remove(name)
-    for index, ap in enumerate(access_points):
-        built.add(
-            rt.Transmitter(
-                name=f"tx_{index}",
-                position=mi.Point3f(*ap.position_m),
-                orientation=mi.Point3f(float(np.deg2rad(ap.yaw_deg)), 0.0, 0.0),
-            )
-        )
-    built.tx_array = _single_antenna(access_points[0].pattern)
-
-
-def place_receivers(built: rt.Scene, points: npt.NDArray[np.float64]) -> None:
-    """Move the receivers to `points` (n, 3); the first call creates them and fixes n."""
-    receivers = list(built.receivers.values())
-    if not receivers:
-        for index, point in enumerate(points):
-            built.add(rt.Receiver(name=f"rx_{index}", position=mi.Point3f(*point.tolist())))
-        return
-    for receiver, point in zip(receivers, points, strict=True):
-        receiver.position = mi.Point3f(*point.tolist())

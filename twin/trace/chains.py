@@ -1,175 +1,238 @@
-"""Candidate paths for Sionna's solver: chains found once and offered to every receiver.
+"""Chains of mirrors seen by a transmitter, found once for all receivers.
 
-Sionna searches candidates for each receiver anew: every ray tests at every bounce which receivers
-it sees, and one hash table shared by all receivers of a call removes duplicates, losing some paths
-to collisions. But the sequence of surfaces (a chain) of a specular path does not depend on the
-receiver, only its validity does. So chains are searched here without receivers, with as many rays
-as it takes, and each pair of chain and receiver goes to Sionna's image method, which decides. No
-receiver can take a path from another, and results do not depend on which receivers are solved
-together.
+A chain is the sequence of planes that a path is reflected in. Walls crossed on the way do not bend
+a path, so they are not part of the chain; which of them a path crosses follows from the receiver.
+The empty chain stands for the line of sight, clear or through walls.
 
-The inside of sionna-rt is used (`twin.trace.backend.PINS`).
+Chains are found by shooting rays from the transmitter, in rounds, each with a lattice of directions
+turned anew. At every surface a ray is followed both ways, reflected and transmitted, so nothing is
+left to the draw of an interaction. A round's rays carry equal shares of the radiated power; the
+search ends when the share of rays that followed chains not known before falls under a bound.
+Losses in the walls are left out of that share. That overstates the weight of what is missing, and
+keeps chains a matter of geometry alone: they stay valid while materials, frequency, antennas and
+receivers change.
 """
 
 from __future__ import annotations
 
-import numpy as np
+import logging
+from dataclasses import dataclass, field
 
-from twin.errors import TraceError
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.spatial.transform import Rotation
+
+from twin.seeds import stream
 from twin.trace import backend
+from twin.trace.mirrors import NO_PLANE, Mirrors, integers, move_off, to_device, vectors
 
 backend.prepare()
 
 import drjit as dr  # noqa: E402
 import mitsuba as mi  # noqa: E402
-from sionna.rt.constants import InteractionType  # noqa: E402
-from sionna.rt.path_solvers.paths_buffer import PathsBuffer  # noqa: E402
-from sionna.rt.path_solvers.sb_candidate_generator import SBCandidateGenerator  # noqa: E402
-from sionna.rt.path_solvers.sb_deterministic import (  # noqa: E402
-    SBDeterministicCandidateGenerator,
-)
-from sionna.rt.utils import WedgeGeometry  # noqa: E402
 
-_REFLECTION, _TRANSMISSION = InteractionType.SPECULAR, InteractionType.REFRACTION
+# Rays traced at once; depth d follows up to 2^(d-1) times as many, 40 bytes each.
+_RAYS_AT_ONCE = 1 << 18
+MIN_ROUNDS = 2
 
-# Entries of a buffer with one value for each interaction, and their types.
-_PER_INTERACTION = {
-    "_interaction_types": mi.UInt,
-    "_shapes": mi.UInt,
-    "_primitives": mi.UInt,
-    "_vertices_x": mi.Float,
-    "_vertices_y": mi.Float,
-    "_vertices_z": mi.Float,
-    "_probs": mi.Float,
-}
+_log = logging.getLogger("twin")
 
 
-def set_hash_slots(slots: int) -> None:
-    """Size, for each transmitter, of the hash table that removes duplicate candidates.
-
-    Sionna ties it to `max_num_paths_per_src` as well, which would blow up every other buffer with
-    it.
-    """
-    SBCandidateGenerator.MIN_SPEC_COUNT_SIZE = slots
-
-
-class _NoObstacles:
-    """A Mitsuba scene whose every point sees every receiver."""
-
-    def __init__(self, scene: mi.Scene) -> None:
-        self.ray_intersect = scene.ray_intersect
-
-    def ray_test(self, ray: mi.Ray3f, active: mi.Bool) -> mi.Bool:
-        return mi.Bool(active & (ray.maxt < 0.0))
-
-
-class ChainCandidates(SBDeterministicCandidateGenerator):
-    """Takes the place of a `PathSolver`'s candidate generator; one for one set of transmitters.
+@dataclass(frozen=True)
+class Search:
+    """How chains are searched.
 
     Args:
-        max_chains: chains of one transmitter at most.
+        max_depth: interactions at most, reflections and walls crossed together.
+        refraction: whether rays go through walls.
+        rays: of one round.
+        undiscovered_share: the search ends when a round's share of rays on new chains is lower.
+        max_rounds: the search ends, with a warning, after as many.
+        seed: of the lattices' orientations.
     """
 
-    def __init__(self, max_chains: int) -> None:
-        super().__init__()
-        self._max_chains = max_chains
-        self._chains: PathsBuffer | None = None
+    max_depth: int
+    refraction: bool
+    rays: int
+    undiscovered_share: float
+    max_rounds: int
+    seed: int
 
-    def __call__(
-        self,
-        mi_scene: mi.Scene,
-        src_positions: mi.Point3f,
-        tgt_positions: mi.Point3f,
-        *,
-        max_depth: int,
-        diffraction: bool,
-        **search: object,
-    ) -> PathsBuffer:
-        """Candidates of every source and target, in the form `PathSolver` expects.
 
-        Raises:
-            TraceError: more chains than `max_chains`.
+@dataclass(frozen=True)
+class Chains:
+    """The chains of one transmitter; entry 0 is the empty chain.
+
+    Args:
+        parent: (c,) the chain without its last reflection; 0 for the empty chain itself.
+        plane: (c,) the plane of the last reflection.
+        order: (c,) reflections.
+        rays: (c,) rays that followed a chain, over all rounds.
+        new_share: (rounds,) share of each round's rays on chains that were new in it.
+    """
+
+    parent: npt.NDArray[np.int64]
+    plane: npt.NDArray[np.int64]
+    order: npt.NDArray[np.int64]
+    rays: npt.NDArray[np.int64]
+    new_share: tuple[float, ...]
+
+    def __len__(self) -> int:
+        return len(self.parent)
+
+    @property
+    def seen_once(self) -> npt.NDArray[np.bool_]:
+        """Chains (c,) that a single ray found: as much as they carry is likely still missing.
+
+        The share of rays on chains seen once estimates the share on chains never seen (Good,
+        Biometrika 40, 1953).
         """
-        if self._chains is None:
-            self._chains = self._discover(
-                mi_scene,
-                src_positions,
-                max_depth=max_depth,
-                diffraction=diffraction,
-                **{**search, "los": False, "max_num_paths_per_src": self._max_chains},
+        return self.rays == 1
+
+    def of_order(self, order: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Chains (m,) with `order` reflections, and all their prefixes (m, order) from the first
+        reflection to the last, as chains."""
+        chains = np.nonzero(self.order == order)[0]
+        prefixes = np.empty((len(chains), order), dtype=np.int64)
+        chain = chains
+        for place in range(order - 1, -1, -1):
+            prefixes[:, place] = chain
+            chain = self.parent[chain]
+        return chains, prefixes
+
+
+@dataclass
+class _Tree:
+    """Chains as they are found."""
+
+    planes: int
+    index: dict[int, int] = field(default_factory=dict)
+    parent: list[int] = field(default_factory=lambda: [0])
+    plane: list[int] = field(default_factory=lambda: [NO_PLANE])
+    order: list[int] = field(default_factory=lambda: [0])
+    rays: list[int] = field(default_factory=lambda: [0])
+
+    def count(
+        self, chain: npt.NDArray[np.int64], plane: npt.NDArray[np.int64], new: set[int]
+    ) -> npt.NDArray[np.int64]:
+        """Note rays that are reflected in `plane` after `chain`; the chains they now follow."""
+        codes, keys = pd.factorize(chain * self.planes + plane)
+        rays = np.bincount(codes, minlength=len(keys))
+        found = np.empty(len(keys), dtype=np.int64)
+        for i, (key, count) in enumerate(zip(keys.tolist(), rays.tolist(), strict=True)):
+            known = self.index.get(key)
+            if known is None:
+                known = len(self.parent)
+                before = key // self.planes
+                self.index[key] = known
+                self.parent.append(before)
+                self.plane.append(key % self.planes)
+                self.order.append(self.order[before] + 1)
+                self.rays.append(0)
+                new.add(known)
+            self.rays[known] += count
+            found[i] = known
+        return found[codes]
+
+
+def discover(mirrors: Mirrors, transmitter: npt.NDArray[np.float64], search: Search) -> Chains:
+    """Chains of a transmitter at (3,) [m]; a search that did not converge says so in the log."""
+    tree = _Tree(max(len(mirrors.planes), 1))
+    shares: list[float] = []
+    while search.max_depth > 0 and len(mirrors.planes):
+        shares.append(_round(mirrors, transmitter, search, len(shares), tree))
+        if len(shares) >= MIN_ROUNDS and shares[-1] < search.undiscovered_share:
+            break
+        if len(shares) >= search.max_rounds:
+            _log.warning(
+                "chains of reflections: expected a round with under %g of its rays on new chains, "
+                "found %.2g after %d rounds of %d rays; raise max_rounds, rays_per_round or "
+                "undiscovered_share, or lower max_depth",
+                search.undiscovered_share,
+                shares[-1],
+                len(shares),
+                search.rays,
             )
-        chains, sources, targets = (
-            self._chains,
-            dr.width(src_positions),
-            dr.width(tgt_positions),
-        )
-        pairs = chains.buffer_size * targets
-        paths = PathsBuffer(sources * targets + pairs, max_depth, diffraction)
-        self._los(mi_scene, src_positions, tgt_positions, paths, dr.zeros(mi.UInt, sources))
-        if pairs:
-            _cross(chains, targets, paths, max_depth, diffraction)
-        return paths
-
-    def _discover(
-        self, mi_scene: mi.Scene, src_positions: mi.Point3f, **search: object
-    ) -> PathsBuffer:
-        # One receiver that everything sees: each chain is then kept once.
-        anywhere = mi.Point3f(0.0, 0.0, 0.0)
-        chains = super().__call__(_NoObstacles(mi_scene), src_positions, anywhere, **search)
-        chains.schedule()
-        dr.eval()
-        chains.shrink()
-        if chains.buffer_size:
-            most = int(np.bincount(np.array(chains.source_indices)).max())
-            if most >= self._max_chains:
-                raise TraceError(
-                    f"an access point has {most} chains of interactions or more, the limit is "
-                    f"{self._max_chains}: lower max_depth or simplify the scene"
-                )
-        return chains
-
-    def _sample_radio_material(
-        self,
-        si: mi.SurfaceInteraction3f,
-        ray_origin: mi.Point3f,
-        k_world: mi.Vector3f,
-        sample1: mi.Float,
-        sample2: mi.Point2f,
-        sample2_diffraction: mi.Point2f,
-        loc_en_inter: mi.UInt,
-        *rest: object,
-    ) -> tuple[mi.BSDFSample3f, mi.Normal3f, WedgeGeometry]:
-        # Sionna reflects and transmits as often as power does, and so rarely finds reflections of
-        # weak reflectors. A fair coin (`sample2` is for diffuse reflection, which is off) finds
-        # both; the field of a specular path does not depend on how likely it was found.
-        both = _REFLECTION | _TRANSMISSION
-        other = dr.select(sample2.x < 0.5, mi.UInt(_TRANSMISSION), mi.UInt(_REFLECTION))
-        chosen = dr.select((loc_en_inter & both) == both, loc_en_inter & ~other, loc_en_inter)
-        sampled: tuple[mi.BSDFSample3f, mi.Normal3f, WedgeGeometry] = (
-            super()._sample_radio_material(
-                si, ray_origin, k_world, sample1, sample2, sample2_diffraction, chosen, *rest
-            )
-        )
-        return sampled
+            break
+    return Chains(
+        parent=np.array(tree.parent, dtype=np.int64),
+        plane=np.array(tree.plane, dtype=np.int64),
+        order=np.array(tree.order, dtype=np.int64),
+        rays=np.array(tree.rays, dtype=np.int64),
+        new_share=tuple(shares),
+    )
 
 
-def _cross(
-    chains: PathsBuffer, targets: int, paths: PathsBuffer, max_depth: int, diffraction: bool
+def _round(
+    mirrors: Mirrors,
+    transmitter: npt.NDArray[np.float64],
+    search: Search,
+    number: int,
+    tree: _Tree,
+) -> float:
+    """Shoot one lattice; the share of rays on chains that were new in this round."""
+    directions = _lattice(search.rays, search.seed, number)
+    before = np.array(tree.rays, dtype=np.int64)
+    new: set[int] = set()
+    for start in range(0, search.rays, _RAYS_AT_ONCE):
+        part = directions[:, start : start + _RAYS_AT_ONCE]
+        _follow(mirrors, transmitter, part, search, tree, new)
+    rays = np.array(tree.rays, dtype=np.int64)
+    total = int(rays.sum() - before.sum())
+    return int(rays[sorted(new)].sum()) / total if total else 0.0
+
+
+def _lattice(count: int, seed: int, number: int) -> npt.NDArray[np.float32]:
+    """Unit vectors (3, count) of a Fibonacci lattice on the sphere, in a random orientation."""
+    place = np.arange(count) + 0.5
+    height = 1.0 - 2.0 * place / count
+    turn = np.pi * (1.0 + np.sqrt(5.0)) * place
+    radius = np.sqrt(1.0 - height**2)
+    lattice = np.stack([radius * np.cos(turn), radius * np.sin(turn), height])
+    rotation = Rotation.random(random_state=stream(seed, "chains", "round", number))
+    return np.asarray(rotation.as_matrix() @ lattice, dtype=np.float32)
+
+
+def _follow(
+    mirrors: Mirrors,
+    transmitter: npt.NDArray[np.float64],
+    directions: npt.NDArray[np.float32],
+    search: Search,
+    tree: _Tree,
+    new: set[int],
 ) -> None:
-    """Append every pair of chain and target to `paths`."""
-    count = chains.buffer_size
-    # Through NumPy: numbers that change from scene to scene would be compiled into the kernels.
-    chain = mi.UInt(np.repeat(np.arange(count, dtype=np.uint32), targets))
-    target = mi.UInt(np.tile(np.arange(targets, dtype=np.uint32), count))
-    place = dr.arange(mi.UInt, count * targets) + paths.paths_counter
-    dr.scatter(paths._src_indices, dr.gather(mi.UInt, chains._src_indices, chain), place)
-    dr.scatter(paths._tgt_indices, target, place)
-    for name, kind in _PER_INTERACTION.items():
-        source, sink = getattr(chains, name).array, getattr(paths, name).array
-        for depth in range(max_depth):
-            value: mi.Float | mi.UInt = dr.gather(kind, source, chain * max_depth + depth)
-            dr.scatter(sink, value, place * max_depth + depth)
-    if diffraction:
-        wedges = dr.gather(WedgeGeometry, chains._diffracting_wedges, chain)
-        dr.scatter(paths._diffracting_wedges, wedges, place)
-    paths.advance_paths_counter(dr.opaque(mi.UInt, count * targets))
+    """Follow rays both ways through every surface they meet, and note the chains."""
+    count = directions.shape[1]
+    origin = to_device(transmitter[None])
+    direction = vectors(directions.T)
+    chain = np.zeros(count, dtype=np.int64)
+    for depth in range(1, search.max_depth + 1):
+        hit = mirrors.first_hit(mi.Ray3f(origin, direction))
+        dr.eval(hit.found, hit.plane, hit.point)
+        # A ray that meets the mirror it has just left slipped through its grain.
+        last = integers(np.array(tree.plane, dtype=np.uint32)[chain])
+        kept = dr.compress(hit.found & (hit.plane != last))
+        if dr.width(kept) == 0:
+            return
+        plane = dr.gather(mi.UInt, hit.plane, kept)
+        chain = chain[np.array(kept)]
+        reflected = tree.count(chain, np.array(plane).astype(np.int64), new)
+        if depth == search.max_depth:
+            return
+        normal, _ = mirrors.plane(plane)
+        point = dr.gather(mi.Point3f, hit.point, kept)
+        onward = dr.gather(mi.Vector3f, direction, kept)
+        back = onward - 2.0 * dr.dot(onward, normal) * normal
+        origin, direction = move_off(point, normal, back), back
+        if search.refraction:
+            origin = _both(origin, move_off(point, normal, onward))
+            direction = _both(back, onward)
+            chain = np.concatenate([reflected, chain])
+        else:
+            chain = reflected
+        dr.eval(origin, direction)
+
+
+def _both(first: mi.Vector3f, second: mi.Vector3f) -> mi.Vector3f:
+    return type(first)(*[dr.concat([getattr(first, c), getattr(second, c)]) for c in "xyz"])

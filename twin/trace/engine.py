@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,9 @@ from twin.config import StrictModel
 from twin.errors import Fault, InputError, refuse
 from twin.scene.declaration import Scene, scene_digest
 from twin.trace import channel
-from twin.trace.paths import PathTable
+
+if TYPE_CHECKING:
+    from twin.trace.solver import Solution
 
 STATUS_DONE, STATUS_NO_PATH = 1, 2
 
@@ -23,21 +25,33 @@ class TraceSettings(StrictModel):
 
     Args:
         max_depth: interactions of a path at most; every wall crossed costs one.
-        samples_per_src: rays each access point shoots to find chains of interactions.
         refraction: whether paths go through walls.
         diffraction: whether paths bend around edges (first order).
+        diffuse: whether rough surfaces scatter; by Sionna's own search.
+        rays_per_round: rays each access point shoots in a round of the search for reflections.
+        undiscovered_share: the search ends when fewer of a round's rays follow reflections that
+            were not known before.
+        max_rounds: rounds at most; a search that ends so is logged, and its last share stored.
+        stock_samples: rays each access point shoots where the engine is `stock`.
+        diffuse_samples: rays each access point shoots in Sionna's search for diffuse paths.
         max_paths: paths kept for each link, the strongest.
         seed: of the rays' directions and interactions.
-        receivers_per_batch: points solved at once, which bounds memory; it changes no result.
+        memory_gib: what tracing may use besides its result; sets how many receivers are traced at
+            once, which changes no result.
     """
 
     max_depth: Annotated[int, Field(ge=0, le=10)] = 3
-    samples_per_src: Annotated[int, Field(ge=100, le=10_000_000)] = 200_000
     refraction: bool = True
     diffraction: bool = False
+    diffuse: bool = False
+    rays_per_round: Annotated[int, Field(ge=1000, le=10_000_000)] = 250_000
+    undiscovered_share: Annotated[float, Field(gt=0.0, le=0.1)] = 1e-3
+    max_rounds: Annotated[int, Field(ge=2, le=1000)] = 40
+    stock_samples: Annotated[int, Field(ge=100, le=10_000_000)] = 1_000_000
+    diffuse_samples: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
     max_paths: Annotated[int, Field(ge=1, le=1000)] = 32
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
-    receivers_per_batch: Annotated[int, Field(ge=1, le=1000)] = 50
+    memory_gib: Annotated[float, Field(ge=0.05, le=1024.0)] = 2.0
 
 
 class PathEngine(Protocol):
@@ -47,10 +61,11 @@ class PathEngine(Protocol):
 
     def solve(
         self, scene: Scene, points: npt.NDArray[np.float64], settings: TraceSettings
-    ) -> PathTable:
+    ) -> Solution:
         """Paths from every access point to every point (n, 3) [m], in the order of both.
 
         Raises:
+            InputError: what no ray should be traced for; see `twin.trace.inputs`.
             TraceError: the result would not be complete.
         """
         ...
@@ -83,13 +98,13 @@ def trace(
         found = f"shape {points.shape}" + ("" if finite else ", not all finite")
         refuse([Fault("trace", "points", "finite coordinates (n, 3) with n >= 1", found)])
     solver = _engine(engine)
-    table = solver.solve(scene, points, settings)
-    return _label(scene, settings, points, table, solver)
+    solution = solver.solve(scene, points, settings)
+    return _label(scene, settings, points, solution, solver)
 
 
 def _engine(name: str) -> PathEngine:
     # Sionna takes seconds to load, and the settings above are needed without it.
-    from twin.trace.solver import ChainEngine, StockEngine
+    from twin.trace.engines import ChainEngine, StockEngine
 
     engines: dict[str, type[ChainEngine] | type[StockEngine]] = {
         "chains": ChainEngine,
@@ -104,9 +119,10 @@ def _label(
     scene: Scene,
     settings: TraceSettings,
     points: npt.NDArray[np.float64],
-    table: PathTable,
+    solution: Solution,
     solver: PathEngine,
 ) -> xr.Dataset:
+    table = solution.table
     bandwidth_hz = scene.bandwidth_mhz * 1e6
     csi = channel.csi(table, bandwidth_hz, scene.subcarriers)
     power_dbm = np.array([ap.power_dbm for ap in scene.access_points])
@@ -149,6 +165,14 @@ def _label(
                 link,
                 table.power_left_out,
                 {"units": "1", "long_name": "sum of |path gain|^2 beyond the paths kept"},
+            ),
+            "power_undiscovered": (
+                link,
+                table.power_undiscovered,
+                {
+                    "units": "1",
+                    "long_name": "estimated sum of |path gain|^2 of paths the search missed",
+                },
             ),
             "rss": (
                 link,

@@ -1,0 +1,66 @@
+"""From amplitudes between polarisations to the gains of paths between antennas."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from twin.trace.antenna import AntennaPattern, named_ports, port_gain, world_field
+from twin.trace.paths import PathList
+from twin.units import SPEED_OF_LIGHT_M_PER_S, wavelength_m
+
+# Of the amplitude that free space would leave: what single precision makes of a wave that a metal
+# sheet lets through, or that a sheet of air reflects, is no path.
+NUMERICAL_FLOOR = 1e-6
+
+
+@dataclass(frozen=True)
+class Antenna:
+    """An antenna: its pattern, and its rotation (3, 3) from its own frame to the world's."""
+
+    pattern: AntennaPattern
+    rotation: npt.NDArray[np.float64]
+
+
+def vertical_isotropic() -> Antenna:
+    """The antenna of every receiver."""
+    return Antenna(named_ports("iso", "V")[0], np.eye(3))
+
+
+def finished(paths: PathList, frequency_hz: float, antennas: Sequence[Antenna]) -> PathList:
+    """Paths with the carrier's phase and the gain between antennas, less what is numerics.
+
+    Args:
+        paths: as traced: transfer without the carrier's phase, gain not yet known.
+        frequency_hz: of the carrier.
+        antennas: of the access points; the receiver's is vertical and isotropic.
+    """
+    free_space = wavelength_m(frequency_hz) / (4.0 * np.pi * paths.delay_s * SPEED_OF_LIGHT_M_PER_S)
+    strongest = np.abs(paths.transfer).max(axis=(1, 2), initial=0.0)
+    paths = paths.where(strongest > NUMERICAL_FLOOR * free_space)
+    carrier = np.exp(-2j * np.pi * frequency_hz * paths.delay_s)
+    transfer = (paths.transfer * carrier[:, None, None]).astype(np.complex64)
+    receiver = np.array([1.0, 0.0])
+    gain = np.zeros(len(paths), dtype=np.complex64)
+    for index, antenna in enumerate(antennas):
+        mine = paths.access_point == index
+        field = world_field(
+            antenna.pattern,
+            antenna.rotation,
+            paths.aod_azimuth[mine].astype(np.float64),
+            paths.aod_zenith[mine].astype(np.float64),
+        )
+        gain[mine] = port_gain(transfer[mine], field, receiver)
+    return dataclasses.replace(paths, transfer=transfer, gain=gain)
+
+
+def angles(
+    direction: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Azimuth and zenith (m,) [rad] of unit vectors (m, 3)."""
+    x, y, z = direction.T
+    return np.arctan2(y, x).astype(np.float32), np.arctan2(np.hypot(x, y), z).astype(np.float32)
