@@ -37,14 +37,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from benchmarks.trace_matching import Paths, Powers, accuracy, directions, estimate, join, loss
-from benchmarks.trace_scenes import PLACES, SEED, Place, digest, place
+from benchmarks.trace_matching import Paths, Powers, accuracy, estimate, join, loss, unit_vectors
+from benchmarks.trace_scenes import PLACES, SEED, Place, digest, place, sionna_rt
 from twin.atomic import write_text
 from twin.scene.receivers import Points
 from twin.trace.engine import TraceSettings
 
 if TYPE_CHECKING:
-    from twin.trace.build import rt
+    from sionna import rt
+
+    from twin.trace.solver import Solution
 
 RESULTS = Path(__file__).parent / "results"
 DEPTH = 3
@@ -57,6 +59,35 @@ FLOOR = 1e-20
 MAX_PATHS = 128
 SCALING_SCENE, SCALING_RECEIVERS = "office", (20_000, 200_000)
 QUICK_SCENE = "office"
+
+_SPEED_COLUMNS = {
+    "scene": "scene",
+    "receivers": "receivers",
+    "seconds_stock": "stock [s]",
+    "seconds_chain": "chains [s]",
+    "speedup": "speed-up",
+    "batch_stock": "stock batch",
+    "compile_seconds_stock": "compile stock [s]",
+    "compile_seconds_chain": "compile chains [s]",
+    "paths_reference": "paths",
+    "path_recall": "recall, chains",
+    "path_recall_stock": "recall, stock",
+    "paths_extra": "extra, chains",
+    "power_error_db_p99": "power error p99, chains [dB]",
+    "power_error_db_p99_stock": "stock [dB]",
+    "peak_rss_gib": "peak memory [GiB]",
+}
+_SCALING_COLUMNS = {
+    "scene": "scene",
+    "receivers": "receivers",
+    "seconds_chain": "chains [s]",
+    "receivers_per_second": "receivers/s",
+    "compile_seconds_chain": "compile [s]",
+    "peak_rss_gib": "peak memory [GiB]",
+    "start_rss_gib": "before the call [GiB]",
+    "memory_gib": "allowed [GiB]",
+    "result_gib": "result [GiB]",
+}
 
 Record = dict[str, object]
 Result = TypeVar("Result")
@@ -163,8 +194,7 @@ class Stock:
     def __init__(
         self, where: Place, batch: int, samples: int = STOCK_SAMPLES, deterministic: bool = False
     ) -> None:
-        from twin.trace.build import rt
-
+        rt = sionna_rt()
         self._built = where.built
         self._samples = samples
         self._solver = rt.PathSolver(deterministic=deterministic)
@@ -197,8 +227,7 @@ class Stock:
             receiver.position = mi.Point3f(*point)
         start = time.perf_counter()
         paths = self._solver(self._built, max_depth=DEPTH, samples_per_src=self._samples)
-        real, imag, delay = *paths.a, paths.tau
-        dr.eval(real, imag, delay)
+        dr.eval(paths.a, paths.tau)
         dr.sync_thread()
         seconds = time.perf_counter() - start
         return _untangled(paths, float(self._built.frequency[0])), seconds
@@ -210,8 +239,8 @@ def _untangled(paths: rt.Paths, frequency_hz: float) -> Paths:
     delay = np.array(paths.tau, dtype=np.float64)
     valid = np.array(paths.valid) & (real**2 + imag**2 > FLOOR)
     gain = (real + 1j * imag) * np.exp(-2j * np.pi * frequency_hz * delay)
-    angles = (paths.theta_t, paths.phi_t, paths.theta_r, paths.phi_r)
-    return Paths(np.where(valid, gain, 0.0), delay, directions(*map(np.array, angles)))
+    arrival = unit_vectors(np.array(paths.theta_r), np.array(paths.phi_r))
+    return Paths(np.where(valid, gain, 0.0), delay, arrival)
 
 
 def largest_batch(lost: dict[int, float]) -> int:
@@ -251,7 +280,7 @@ def time_stock(name: str, size: Size) -> StockRun:
     for _ in range(size.repeats):
         found, seconds = stock(points[:receivers])
         runs.append(sum(seconds))
-    timing = Timing(first - float(np.median(later)), tuple(runs), _peak_gib(), start)
+    timing = Timing(_surplus(first, later), tuple(runs), _peak_gib(), start)
     paths = found.first(size.compared)
     return StockRun(timing, receivers, batch, paths, lost, rates, _device())
 
@@ -263,7 +292,7 @@ def find_reference(name: str, receivers: int, cache: Path | None) -> Paths:
     file = None if cache is None else cache / f"{name}-{_key(where, points)}.npz"
     if file is not None and file.is_file():
         with np.load(file) as kept:
-            return Paths(kept["gain"], kept["delay_s"], kept["direction"])
+            return Paths(kept["gain"], kept["delay_s"], kept["arrival"])
     found, _ = Stock(where, 1, REFERENCE_SAMPLES, deterministic=True)(points)
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -288,39 +317,44 @@ def time_chains(name: str, receivers: int, compared: int, repeats: int, max_path
     where = place(name)
     points = where.receivers(receivers, SEED)
     start = _peak_gib()
-    seconds = []
-    for seed in range(repeats + 1):
+
+    def solve(seed: int) -> tuple[Solution, float]:
         # Found chains are kept for the next call; another seed makes it a search of its own.
         search = settings(max_paths, seed)
-        # Two results at once would count as the engine's memory.
-        solution = None
         begin = time.perf_counter()
-        solution = solve_chains(where.built, where.transmitters, points, search)
-        seconds.append(time.perf_counter() - begin)
-    first, *runs = seconds
-    timing = Timing(first - float(np.median(runs)), tuple(runs), _peak_gib(), start)
-    table, (chains,) = solution.table, solution.chains
-    result_gib = sum(getattr(table, field.name).nbytes for field in fields(table)) / 2**30
-    per_receiver, left_out = (
-        float(table.num_paths.sum() / receivers),
-        bool(table.power_left_out.any()),
-    )
-    table = select(table, slice(compared))
+        result = solve_chains(where.built, where.transmitters, points, search)
+        return result, time.perf_counter() - begin
+
+    solution, first = solve(0)
+    runs = []
+    for seed in range(1, repeats + 1):
+        # Two results at once would count as the engine's memory.
+        del solution
+        solution, seconds = solve(seed)
+        runs.append(seconds)
+    timing = Timing(_surplus(first, runs), tuple(runs), _peak_gib(), start)
+    found, (chains,) = solution.table, solution.chains
+    compare = select(found, slice(compared))
     return ChainRun(
         timing,
         Paths(
-            table.gain.astype(np.complex128),
-            table.delay_s,
-            directions(table.aod_zenith, table.aod_azimuth, table.aoa_zenith, table.aoa_azimuth),
+            compare.gain.astype(np.complex128),
+            compare.delay_s,
+            unit_vectors(compare.aoa_zenith, compare.aoa_azimuth),
         ),
-        table.power_undiscovered.astype(np.float64),
+        compare.power_undiscovered.astype(np.float64),
         len(chains),
         chains.new_share,
-        per_receiver,
-        left_out,
-        result_gib,
+        float(found.num_paths.sum() / receivers),
+        bool(found.power_left_out.any()),
+        sum(getattr(found, field.name).nbytes for field in fields(found)) / 2**30,
         _device(),
     )
+
+
+def _surplus(first: float, later: list[float]) -> float:
+    # A machine that slows down meanwhile would make it negative.
+    return max(first - float(np.median(later)), 0.0)
 
 
 def settings(max_paths: int, seed: int) -> TraceSettings:
@@ -425,47 +459,13 @@ def table(records: list[Record]) -> str:
         "recall, extra and errors are against the stock solver at",
         f"{REFERENCE_SAMPLES / 1e6:g} million rays, one receiver at a time.",
         "",
-        *_columns(
-            speed,
-            {
-                "scene": "scene",
-                "receivers": "receivers",
-                "seconds_stock": "stock [s]",
-                "seconds_chain": "chains [s]",
-                "speedup": "speed-up",
-                "batch_stock": "stock batch",
-                "compile_seconds_stock": "compile stock [s]",
-                "compile_seconds_chain": "compile chains [s]",
-                "paths_reference": "paths",
-                "path_recall": "recall, chains",
-                "path_recall_stock": "recall, stock",
-                "paths_extra": "extra, chains",
-                "power_error_db_p99": "power error p99, chains [dB]",
-                "power_error_db_p99_stock": "stock [dB]",
-                "peak_rss_gib": "peak memory [GiB]",
-            },
-        ),
     ]
+    if speed:
+        lines += [*_columns(speed, _SPEED_COLUMNS), ""]
     if scaling:
-        lines += [
-            "",
-            "The chain engine alone:",
-            "",
-            *_columns(
-                scaling,
-                {
-                    "scene": "scene",
-                    "receivers": "receivers",
-                    "seconds_chain": "chains [s]",
-                    "receivers_per_second": "receivers/s",
-                    "compile_seconds_chain": "compile [s]",
-                    "peak_rss_gib": "peak memory [GiB]",
-                    "start_rss_gib": "before the call [GiB]",
-                },
-            ),
-        ]
+        lines += ["The chain engine alone:", "", *_columns(scaling, _SCALING_COLUMNS), ""]
     devices = dict.fromkeys(str(record["device"]) for record in records)
-    return "\n".join([*lines, "", *(f"Measured on {device}." for device in devices)]) + "\n"
+    return "\n".join([*lines, *(f"Measured on {device}." for device in devices)]) + "\n"
 
 
 def _columns(records: list[Record], headings: dict[str, str]) -> list[str]:

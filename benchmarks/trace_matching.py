@@ -31,12 +31,12 @@ class Paths:
     Args:
         gain: (n, a, p) complex, with the phase of the carrier; zero where there is no path.
         delay_s: (n, a, p), absolute; anything where there is no path.
-        direction: (n, a, p, 6) unit vectors of departure and of arrival, likewise.
+        arrival: (n, a, p, 3) unit vectors from the receiver back along the path, likewise.
     """
 
     gain: npt.NDArray[np.complex128]
     delay_s: npt.NDArray[np.float64]
-    direction: npt.NDArray[np.float64]
+    arrival: npt.NDArray[np.float64]
 
     @property
     def there(self) -> Flags:
@@ -50,29 +50,16 @@ class Paths:
 
     def first(self, receivers: int) -> Paths:
         """Those of the first receivers."""
-        return Paths(self.gain[:receivers], self.delay_s[:receivers], self.direction[:receivers])
+        return Paths(self.gain[:receivers], self.delay_s[:receivers], self.arrival[:receivers])
 
 
-def directions(
-    zenith_departure: npt.NDArray[np.floating],
-    azimuth_departure: npt.NDArray[np.floating],
-    zenith_arrival: npt.NDArray[np.floating],
-    azimuth_arrival: npt.NDArray[np.floating],
+def unit_vectors(
+    zenith: npt.NDArray[np.floating], azimuth: npt.NDArray[np.floating]
 ) -> npt.NDArray[np.float64]:
-    """Angles (n, a, p) [rad] as `Paths.direction`."""
-    vectors = [
-        part
-        for zenith, azimuth in (
-            (zenith_departure.astype(np.float64), azimuth_departure.astype(np.float64)),
-            (zenith_arrival.astype(np.float64), azimuth_arrival.astype(np.float64)),
-        )
-        for part in (
-            np.sin(zenith) * np.cos(azimuth),
-            np.sin(zenith) * np.sin(azimuth),
-            np.cos(zenith),
-        )
-    ]
-    return np.stack(vectors, axis=-1)
+    """Directions (..., 3) of angles (...) [rad]."""
+    zenith, azimuth = zenith.astype(np.float64), azimuth.astype(np.float64)
+    plan = np.sin(zenith)
+    return np.stack([plan * np.cos(azimuth), plan * np.sin(azimuth), np.cos(zenith)], axis=-1)
 
 
 def join(parts: list[Paths]) -> Paths:
@@ -86,17 +73,16 @@ def join(parts: list[Paths]) -> Paths:
         ]
         return np.concatenate([np.pad(t, w) for t, w in zip(tables, widths, strict=True)])
 
-    return Paths(padded("gain"), padded("delay_s"), padded("direction"))
+    return Paths(padded("gain"), padded("delay_s"), padded("arrival"))
 
 
 def distinct(paths: Paths) -> Paths:
-    """Without paths that are listed twice: same delay, gain, departure and arrival.
+    """Without paths that are listed twice: same delay, gain and direction of arrival.
 
-    Sionna's solver does list some twice. Mirror images, which differ in direction, stay.
+    Sionna's solver lists some lines of sight a second time, without a direction of departure.
+    Mirror images, which arrive from elsewhere, stay.
     """
-    apart = np.linalg.norm(
-        paths.direction[..., :, None, :] - paths.direction[..., None, :, :], axis=-1
-    )
+    apart = np.linalg.norm(paths.arrival[..., :, None, :] - paths.arrival[..., None, :, :], axis=-1)
     same = _close(paths, paths, GAIN_TOLERANCE_DB) & (apart <= _SAME_DIRECTION_RAD)
     copy = np.tril(same, k=-1).any(axis=-1)
     return replace(paths, gain=np.where(copy, 0.0, paths.gain))
@@ -157,10 +143,11 @@ def accuracy(reference: Paths, found: Paths) -> Fields:
         ``path_recall``: share of the reference's paths within `WINDOW_DB` of the strongest of their
         link that were found; ``paths_reference``, ``paths_missed``, of these ``paths_other_gain``
         (found with the right delay), and ``paths_extra`` (found, within the window, not in the
-        reference); ``paths_twice_reference`` and ``paths_twice_found``. Over links with paths on both sides, 99th percentile of ``power_error_db`` (of
-        the sum of powers) and ``coherent_error_db`` (of the power of the sum of fields at the
-        carrier). ``links``, ``links_only_reference``, ``links_only_found``: all, and those that
-        only one side has paths for. None where there is nothing to tell from.
+        reference); ``paths_twice_reference`` and ``paths_twice_found``, listed a second time. Over
+        links with paths on both sides, 99th percentile of ``power_error_db`` (of the sum of powers)
+        and ``coherent_error_db`` (of the power of the sum of fields at the carrier). ``links``,
+        ``links_only_reference``, ``links_only_found``: all, and those that only one side has paths
+        for. None where there is nothing to tell from.
     """
     listed, reference = reference, distinct(reference)
     matched, used = match(reference, found)
@@ -218,7 +205,7 @@ def estimate(reference: Paths, found: Paths, undiscovered: Powers) -> Fields:
 
 def _counted(paths: Paths) -> Flags:
     strongest = paths.power.max(axis=2, initial=0.0, keepdims=True)
-    return paths.there & (paths.power >= strongest * 10.0 ** (-WINDOW_DB / 10.0))
+    return np.asarray(paths.there & (paths.power >= strongest * 10.0 ** (-WINDOW_DB / 10.0)))
 
 
 def _share(part: np.integer, whole: np.integer) -> float | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +21,7 @@ from twin.scene.receivers import CLEARANCE_M, Mask, Points, inside_furniture, in
 from twin.seeds import stream
 
 if TYPE_CHECKING:
-    from twin.trace.build import rt
+    from sionna import rt
 
 SEED = 1
 # Receivers are drawn and sifted by the block, so that few of them are the first of many.
@@ -53,6 +54,16 @@ class Place:
 def place(name: str) -> Place:
     """One of `PLACES`, built."""
     return PLACES[name]()
+
+
+def sionna_rt() -> ModuleType:
+    """Sionna, on the backend that the chain engine uses; loaded late, since it is large."""
+    from twin.trace import backend
+
+    backend.prepare()
+    from sionna import rt
+
+    return rt
 
 
 def digest(built: rt.Scene) -> str:
@@ -106,8 +117,7 @@ PLACES: dict[str, Callable[[], Place]] = {
 
 
 def _outdoor(name: str, transmitter: tuple[float, float, float], reach_m: float) -> Place:
-    from twin.trace.build import rt
-
+    rt = sionna_rt()
     built = rt.load_scene(getattr(rt.scene, name))
     built.frequency = _OUTDOOR_HZ
     _isotropic(built)
@@ -122,7 +132,7 @@ def _outdoor(name: str, transmitter: tuple[float, float, float], reach_m: float)
     def free(points: Points) -> Mask:
         return ~_hits(built, points, 1.0) & _hits(built, points, -1.0)
 
-    return Place(name, built, np.array([transmitter]), _sieve(name, draw, free))
+    return Place(name, built, np.array([transmitter]), sieve(name, draw, free))
 
 
 def _hits(built: rt.Scene, points: Points, upward: float) -> Mask:
@@ -150,22 +160,23 @@ def _indoor(scene: Scene) -> Place:
         inside = shapely.contains_xy(outline.buffer(-CLEARANCE_M), points[:, :2])
         covered = [inside_furniture(item, points) for item in scene.furniture]
         covered += [inside_wall(wall, scene.room.height_m, points) for wall in scene.walls]
-        return inside & ~np.logical_or.reduce(covered)
+        return np.asarray(inside & ~np.logical_or.reduce(covered))
 
     transmitters = np.array([ap.position_m for ap in scene.access_points])
-    return Place(scene.name, built, transmitters, _sieve(scene.name, draw, free))
+    return Place(scene.name, built, transmitters, sieve(scene.name, draw, free))
 
 
 def _isotropic(built: rt.Scene) -> None:
-    from twin.trace.build import rt
-
+    rt = sionna_rt()
     antenna = rt.PlanarArray(num_rows=1, num_cols=1, pattern="iso", polarization="V")
     built.tx_array = built.rx_array = antenna
 
 
-def _sieve(
+def sieve(
     name: str, draw: Callable[[np.random.Generator], Points], free: Callable[[Points], Mask]
 ) -> Callable[[int, int], Points]:
+    """`Place.receivers` from blocks of candidates and what sorts out those that cannot stand."""
+
     def receivers(count: int, seed: int) -> Points:
         rng = stream(seed, "receivers", name)
         kept: list[Points] = []
@@ -272,9 +283,9 @@ def rotunda_declaration() -> Scene:
         material = "glass" if index % 2 else "plasterboard"
         start, end = inner[index], inner[(index + 1) % 6]
         walls += _with_door(f"ring_{index}", start, end, 2.2 + 0.7 * index, material)
-    for index, (start, end) in enumerate(((0, 0), (1, 3), (2, 5), (4, 8), (5, 10))):
+    for index, (near, far) in enumerate(((0, 0), (1, 3), (2, 5), (4, 8), (5, 10))):
         # Ends at a corner of the hall, which is nowhere square to the ring.
-        walls += _with_door(f"spoke_{index}", inner[start], outer[end], 2.0, "brick")
+        walls += _with_door(f"spoke_{index}", inner[near], outer[far], 2.0, "brick")
     return _declared(
         "rotunda",
         rotunda.__doc__,

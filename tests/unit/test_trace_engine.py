@@ -54,6 +54,9 @@ def test_data_set_is_labelled_and_says_how_it_was_made():
         "csi": "complex64",
         "los": "bool",
         "status": "int8",
+        "chains_reflections": "int32",
+        "rounds_reflections": "int16",
+        "new_share_reflections": "float32",
     }
     assert all("units" in traced[name].attrs for name in traced.data_vars)
     assert traced["ap"].values.tolist() == ["AP1", "AP2"]

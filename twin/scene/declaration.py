@@ -40,7 +40,11 @@ Pattern = Literal["iso", "dipole", "hw_dipole", "tr38901"]
 
 
 class Material(StrictModel):
-    """A slab: an ITU-R P.2040 material by name, or explicit constants; scales multiply either."""
+    """A slab: an ITU-R P.2040 material by name, or explicit constants; scales multiply either.
+
+    `scattering_coefficient` is the share of the reflected field that a rough surface scatters
+    (Lambertian); it shows in traces with `diffuse` only, but weakens reflections in all.
+    """
 
     itu: str | None = None
     relative_permittivity: Annotated[float, Limits("1", 1.0, 200.0)] | None = None
@@ -48,6 +52,7 @@ class Material(StrictModel):
     thickness_m: Annotated[float, Limits("m", 0.0005, 2.0)]
     permittivity_scale: Scale = 1.0
     conductivity_scale: Scale = 1.0
+    scattering_coefficient: Annotated[float, Limits("1", 0.0, 1.0)] = 0.0
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

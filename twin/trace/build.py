@@ -36,6 +36,7 @@ def build_scene(scene: Scene) -> rt.Scene:
             thickness=layer.thickness_m,
             relative_permittivity=layer.relative_permittivity,
             conductivity=layer.conductivity_s_per_m,
+            scattering_coefficient=scene.materials[name].scattering_coefficient,
         )
         mesh = surface_mesh(_object_name(index), [s for s in surfaces if s.material == name])
         objects.append(rt.SceneObject(mi_mesh=mesh, radio_material=material))

@@ -16,21 +16,16 @@ receivers change.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from scipy.spatial.transform import Rotation
 
 from twin.seeds import stream
-from twin.trace import backend
-from twin.trace.mirrors import NO_PLANE, Mirrors, integers, move_off, to_device, vectors
-
-backend.prepare()
-
-import drjit as dr  # noqa: E402
-import mitsuba as mi  # noqa: E402
+from twin.trace.mirrors import Mirrors, to_device
+from twin.trace.tree import ChainTree, follow
 
 # Rays traced at once; depth d follows up to 2^(d-1) times as many, 40 bytes each.
 _RAYS_AT_ONCE = 1 << 18
@@ -58,6 +53,26 @@ class Search:
     undiscovered_share: float
     max_rounds: int
     seed: int
+
+    def ends(self, new_share: Sequence[float], what: str) -> bool:
+        """Whether the search ends after rounds with these shares of rays on new chains.
+
+        A search that ends without having converged says so in the log.
+        """
+        if len(new_share) >= MIN_ROUNDS and new_share[-1] < self.undiscovered_share:
+            return True
+        if len(new_share) < self.max_rounds:
+            return False
+        _log.warning(
+            "chains of %s: expected a round with under %g of its rays on new chains, found %.2g "
+            "after %d rounds; raise max_rounds, rays_per_round or undiscovered_share, or lower "
+            "max_depth",
+            what,
+            self.undiscovered_share,
+            new_share[-1],
+            len(new_share),
+        )
+        return True
 
 
 @dataclass(frozen=True)
@@ -102,58 +117,14 @@ class Chains:
         return chains, prefixes
 
 
-@dataclass
-class _Tree:
-    """Chains as they are found."""
-
-    planes: int
-    index: dict[int, int] = field(default_factory=dict)
-    parent: list[int] = field(default_factory=lambda: [0])
-    plane: list[int] = field(default_factory=lambda: [NO_PLANE])
-    order: list[int] = field(default_factory=lambda: [0])
-    rays: list[int] = field(default_factory=lambda: [0])
-
-    def count(
-        self, chain: npt.NDArray[np.int64], plane: npt.NDArray[np.int64], new: set[int]
-    ) -> npt.NDArray[np.int64]:
-        """Note rays that are reflected in `plane` after `chain`; the chains they now follow."""
-        codes, keys = pd.factorize(chain * self.planes + plane)
-        rays = np.bincount(codes, minlength=len(keys))
-        found = np.empty(len(keys), dtype=np.int64)
-        for i, (key, count) in enumerate(zip(keys.tolist(), rays.tolist(), strict=True)):
-            known = self.index.get(key)
-            if known is None:
-                known = len(self.parent)
-                before = key // self.planes
-                self.index[key] = known
-                self.parent.append(before)
-                self.plane.append(key % self.planes)
-                self.order.append(self.order[before] + 1)
-                self.rays.append(0)
-                new.add(known)
-            self.rays[known] += count
-            found[i] = known
-        return found[codes]
-
-
 def discover(mirrors: Mirrors, transmitter: npt.NDArray[np.float64], search: Search) -> Chains:
     """Chains of a transmitter at (3,) [m]; a search that did not converge says so in the log."""
-    tree = _Tree(max(len(mirrors.planes), 1))
+    tree = ChainTree(max(len(mirrors.planes), 1))
+    tree.root()
     shares: list[float] = []
     while search.max_depth > 0 and len(mirrors.planes):
         shares.append(_round(mirrors, transmitter, search, len(shares), tree))
-        if len(shares) >= MIN_ROUNDS and shares[-1] < search.undiscovered_share:
-            break
-        if len(shares) >= search.max_rounds:
-            _log.warning(
-                "chains of reflections: expected a round with under %g of its rays on new chains, "
-                "found %.2g after %d rounds of %d rays; raise max_rounds, rays_per_round or "
-                "undiscovered_share, or lower max_depth",
-                search.undiscovered_share,
-                shares[-1],
-                len(shares),
-                search.rays,
-            )
+        if search.ends(shares, "reflections"):
             break
     return Chains(
         parent=np.array(tree.parent, dtype=np.int64),
@@ -169,7 +140,7 @@ def _round(
     transmitter: npt.NDArray[np.float64],
     search: Search,
     number: int,
-    tree: _Tree,
+    tree: ChainTree,
 ) -> float:
     """Shoot one lattice; the share of rays on chains that were new in this round."""
     directions = _lattice(search.rays, search.seed, number)
@@ -177,7 +148,10 @@ def _round(
     new: set[int] = set()
     for start in range(0, search.rays, _RAYS_AT_ONCE):
         part = directions[:, start : start + _RAYS_AT_ONCE]
-        _follow(mirrors, transmitter, part, search, tree, new)
+        chain = np.zeros(part.shape[1], dtype=np.int64)
+        # One origin for all rays.
+        origin = to_device(transmitter[None])
+        follow(mirrors, origin, part.T, chain, search.max_depth, search.refraction, tree, new)
     rays = np.array(tree.rays, dtype=np.int64)
     total = int(rays.sum() - before.sum())
     return int(rays[sorted(new)].sum()) / total if total else 0.0
@@ -192,47 +166,3 @@ def _lattice(count: int, seed: int, number: int) -> npt.NDArray[np.float32]:
     lattice = np.stack([radius * np.cos(turn), radius * np.sin(turn), height])
     rotation = Rotation.random(random_state=stream(seed, "chains", "round", number))
     return np.asarray(rotation.as_matrix() @ lattice, dtype=np.float32)
-
-
-def _follow(
-    mirrors: Mirrors,
-    transmitter: npt.NDArray[np.float64],
-    directions: npt.NDArray[np.float32],
-    search: Search,
-    tree: _Tree,
-    new: set[int],
-) -> None:
-    """Follow rays both ways through every surface they meet, and note the chains."""
-    count = directions.shape[1]
-    origin = to_device(transmitter[None])
-    direction = vectors(directions.T)
-    chain = np.zeros(count, dtype=np.int64)
-    for depth in range(1, search.max_depth + 1):
-        hit = mirrors.first_hit(mi.Ray3f(origin, direction))
-        dr.eval(hit.found, hit.plane, hit.point)
-        # A ray that meets the mirror it has just left slipped through its grain.
-        last = integers(np.array(tree.plane, dtype=np.uint32)[chain])
-        kept = dr.compress(hit.found & (hit.plane != last))
-        if dr.width(kept) == 0:
-            return
-        plane = dr.gather(mi.UInt, hit.plane, kept)
-        chain = chain[np.array(kept)]
-        reflected = tree.count(chain, np.array(plane).astype(np.int64), new)
-        if depth == search.max_depth:
-            return
-        normal, _ = mirrors.plane(plane)
-        point = dr.gather(mi.Point3f, hit.point, kept)
-        onward = dr.gather(mi.Vector3f, direction, kept)
-        back = onward - 2.0 * dr.dot(onward, normal) * normal
-        origin, direction = move_off(point, normal, back), back
-        if search.refraction:
-            origin = _both(origin, move_off(point, normal, onward))
-            direction = _both(back, onward)
-            chain = np.concatenate([reflected, chain])
-        else:
-            chain = reflected
-        dr.eval(origin, direction)
-
-
-def _both(first: mi.Vector3f, second: mi.Vector3f) -> mi.Vector3f:
-    return type(first)(*[dr.concat([getattr(first, c), getattr(second, c)]) for c in "xyz"])

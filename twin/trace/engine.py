@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Protocol
 
 import numpy as np
@@ -15,6 +16,8 @@ from twin.scene.declaration import Scene, scene_digest
 from twin.trace import channel
 
 if TYPE_CHECKING:
+    from twin.trace.chains import Chains
+    from twin.trace.edges import EdgeChains
     from twin.trace.solver import Solution
 
 STATUS_DONE, STATUS_NO_PATH = 1, 2
@@ -209,6 +212,10 @@ def _label(
             ),
         },
     )
+    if solution.chains:
+        data = data.assign(_search(solution.chains, "reflections"))
+    if solution.edge_chains:
+        data = data.assign(_search(solution.edge_chains, "diffraction"))
     data.attrs = {
         "engine": solver.name,
         **solver.provenance(),
@@ -222,6 +229,26 @@ def _label(
         "phase_convention": "exp(-j 2 pi f delay)",
     }
     return data
+
+
+def _search(
+    found: Sequence[Chains] | Sequence[EdgeChains], what: str
+) -> dict[str, tuple[tuple[str], npt.NDArray[np.generic], dict[str, str]]]:
+    """How the search of each access point for chains with `what` went."""
+    last = [chains.new_share[-1] if chains.new_share else 0.0 for chains in found]
+    rounds = [len(chains.new_share) for chains in found]
+    return {
+        f"chains_{what}": (("ap",), np.array([len(c) for c in found], np.int32), {"units": "1"}),
+        f"rounds_{what}": (("ap",), np.array(rounds, np.int16), {"units": "1"}),
+        f"new_share_{what}": (
+            ("ap",),
+            np.array(last, np.float32),
+            {
+                "units": "1",
+                "long_name": "share of the last round's rays on chains not known before",
+            },
+        ),
+    }
 
 
 def _plain(value: object) -> object:

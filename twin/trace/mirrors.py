@@ -56,8 +56,8 @@ class Mirrors:
 
     def __init__(self, built: rt.Scene) -> None:
         self._scene = built.mi_scene
-        triangles, first = _triangles(built)
-        self.triangles = triangles
+        triangles, first, shape, primitive = _triangles(built)
+        self._shape_of_triangle, self._primitive_of_triangle = shape, primitive
         self.planes: Planes = find_planes(triangles)
         self._first_of_shape = integers(first)
         self._plane_of_triangle = integers(self.planes.of_triangle)
@@ -82,6 +82,15 @@ class Mirrors:
         triangle = dr.gather(mi.UInt, self._first_of_shape, shape, found) + met.prim_index
         plane = dr.gather(mi.UInt, self._plane_of_triangle, triangle, found)
         return Hit(found, met.t, met.p, met.n, shape, met.prim_index, plane)
+
+    def names(self) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+        """Shape (t,) and primitive (t,) of all triangles, as Sionna's buffers name them."""
+        return self._shape_of_triangle, self._primitive_of_triangle
+
+    def plane_of(self, shape: mi.UInt, primitive: mi.UInt) -> mi.UInt:
+        """The planes of triangles, as Sionna's buffers name them."""
+        triangle = dr.gather(mi.UInt, self._first_of_shape, shape) + primitive
+        return dr.gather(mi.UInt, self._plane_of_triangle, triangle)
 
     def plane(self, index: mi.UInt, active: mi.Bool | bool = True) -> tuple[mi.Vector3f, mi.Float]:
         """Normal and offset of planes."""
@@ -143,18 +152,31 @@ def _aligned(values: npt.NDArray[Any], kind: type) -> npt.NDArray[Any]:
     return copy
 
 
-def _triangles(built: rt.Scene) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint32]]:
-    """Triangles (t, 3, 3), and for each shape number the index of its first."""
-    shapes = [shape for shape in built.mi_scene.shapes() if shape.is_mesh()]
-    parts: list[npt.NDArray[np.float32]] = []
-    numbers, starts, count = [], [], 0
-    for shape in shapes:
+def _triangles(
+    built: rt.Scene,
+) -> tuple[
+    npt.NDArray[np.float32],
+    npt.NDArray[np.uint32],
+    npt.NDArray[np.uint32],
+    npt.NDArray[np.uint32],
+]:
+    """Triangles (t, 3, 3), the index of the first of each shape number, and each one's shape number
+    (t,) and primitive (t,)."""
+    corners = [np.zeros((0, 3, 3), dtype=np.float32)]
+    numbers: list[int] = []
+    counts: list[int] = []
+    for shape in built.mi_scene.shapes():
         vertices = np.array(shape.vertex_position(dr.arange(mi.UInt, shape.vertex_count()))).T
         faces = np.array(shape.face_indices(dr.arange(mi.UInt, shape.face_count()))).T
-        parts.append(vertices.astype(np.float32)[faces])
+        corners.append(vertices.astype(np.float32)[faces])
         numbers.append(int(dr.reinterpret_array(mi.UInt, mi.ShapePtr(shape))[0]))
-        starts.append(count)
-        count += len(faces)
+        counts.append(len(faces))
+    starts = np.cumsum([0, *counts])[:-1]
     first = np.zeros(max(numbers, default=0) + 1, dtype=np.uint32)
     first[numbers] = starts
-    return np.concatenate([np.zeros((0, 3, 3), dtype=np.float32), *parts]), first
+    return (
+        np.concatenate(corners),
+        first,
+        np.repeat(np.array(numbers, dtype=np.uint32), counts),
+        (np.arange(sum(counts)) - np.repeat(starts, counts)).astype(np.uint32),
+    )

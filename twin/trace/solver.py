@@ -11,14 +11,16 @@ import numpy.typing as npt
 from twin.errors import TraceError
 from twin.trace import backend
 from twin.trace.chains import Chains, Search
+from twin.trace.diffracted import EdgeTracker, edge_images
+from twin.trace.edges import EdgeChains, Edges, find_edges
 from twin.trace.engine import TraceSettings
 from twin.trace.fields import transfer
 from twin.trace.memory import in_batches
 from twin.trace.mirrors import Mirrors, to_device
-from twin.trace.paths import REFLECTION, TRANSMISSION, PathList, PathTable, join, joined, tabulate
+from twin.trace.paths import TRANSMISSION, PathList, PathTable, join, joined, tabulate
 from twin.trace.ports import Antenna, angles, finished, vertical_isotropic
 from twin.trace.reuse import ChainMemory
-from twin.trace.specular import Images, Tracker, images
+from twin.trace.specular import Tracker, images
 from twin.trace.stock import stock_paths
 from twin.units import SPEED_OF_LIGHT_M_PER_S, wavelength_m
 
@@ -46,10 +48,12 @@ class Solution:
     Args:
         table: the paths.
         chains: of each transmitter; none where Sionna searched.
+        edge_chains: of each transmitter; none unless diffraction was asked for.
     """
 
     table: PathTable
     chains: tuple[Chains, ...] = ()
+    edge_chains: tuple[EdgeChains, ...] = ()
 
 
 def solve_chains(
@@ -68,22 +72,69 @@ def solve_chains(
         TraceError: the memory allowed does not hold a single receiver's candidates.
     """
     mirrors = Mirrors(built)
-    antennas = antennas or [vertical_isotropic()] * len(transmitters)
-    tables, found = [], []
-    for place, antenna in zip(transmitters, antennas, strict=True):
-        search = Search(
-            max_depth=settings.max_depth,
-            refraction=settings.refraction,
-            rays=settings.rays_per_round,
-            undiscovered_share=settings.undiscovered_share,
-            max_rounds=settings.max_rounds,
-            seed=settings.seed,
-        )
+    edges = find_edges(mirrors) if settings.diffraction else None
+    search = Search(
+        max_depth=settings.max_depth,
+        refraction=settings.refraction,
+        rays=settings.rays_per_round,
+        undiscovered_share=settings.undiscovered_share,
+        max_rounds=settings.max_rounds,
+        seed=settings.seed,
+    )
+    tables, found, bent = [], [], []
+    for place, antenna in zip(
+        transmitters, antennas or [vertical_isotropic()] * len(transmitters), strict=True
+    ):
         chains = _MEMORY.chains(mirrors, place, search)
-        link = _Link(built, mirrors, place, antenna, chains, settings)
-        tables.append(link.solve(points))
         found.append(chains)
-    return Solution(join(tables, axis=1), tuple(found))
+        parts = _reflected(mirrors, place, chains, settings)
+        if edges is not None:
+            over_edges = _MEMORY.edge_chains(mirrors, edges, place, chains, search)
+            bent.append(over_edges)
+            parts += _diffracted(mirrors, edges, place, chains, over_edges, settings)
+        tables.append(_Link(built, place, antenna, parts, settings).solve(points))
+    return Solution(join(tables, axis=1), tuple(found), tuple(bent))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Chains that are tracked together, and which of them (m,) were seen once."""
+
+    tracker: Tracker | EdgeTracker
+    seen_once: npt.NDArray[np.bool_]
+
+
+def _reflected(
+    mirrors: Mirrors,
+    transmitter: npt.NDArray[np.float64],
+    chains: Chains,
+    settings: TraceSettings,
+) -> list[_Part]:
+    return [
+        _Part(
+            Tracker(mirrors, transmitter, group, settings.max_depth, settings.refraction),
+            chains.seen_once[group.chains],
+        )
+        for group in images(chains, mirrors.planes, transmitter)
+    ]
+
+
+def _diffracted(
+    mirrors: Mirrors,
+    edges: Edges,
+    transmitter: npt.NDArray[np.float64],
+    chains: Chains,
+    found: EdgeChains,
+    settings: TraceSettings,
+) -> list[_Part]:
+    parts = []
+    for members in found.groups(chains):
+        group = edge_images(members, found, chains, edges, mirrors.planes, transmitter)
+        tracker = EdgeTracker(
+            mirrors, edges, transmitter, group, settings.max_depth, settings.refraction
+        )
+        parts.append(_Part(tracker, found.seen_once[members]))
+    return parts
 
 
 class _Link:
@@ -92,36 +143,20 @@ class _Link:
     def __init__(
         self,
         built: rt.Scene,
-        mirrors: Mirrors,
         transmitter: npt.NDArray[np.float64],
         antenna: Antenna,
-        chains: Chains,
+        parts: Sequence[_Part],
         settings: TraceSettings,
     ) -> None:
-        self._built, self._mirrors, self._settings = built, mirrors, settings
-        self._transmitter, self._antenna, self._chains = transmitter, antenna, chains
+        self._built, self._parts, self._settings = built, parts, settings
+        self._transmitter, self._antenna = transmitter, antenna
         self._frequency_hz = float(np.ravel(np.array(built.frequency))[0])
-        self._groups = images(chains, mirrors.planes, transmitter)
 
     def solve(self, points: npt.NDArray[np.float64]) -> PathTable:
         receivers, paths = self._sizes()
-        trackers = [
-            Tracker(
-                self._mirrors,
-                self._transmitter,
-                group,
-                self._settings.max_depth,
-                self._settings.refraction,
-            )
-            for group in self._groups
-        ]
 
         def table(batch: npt.NDArray[np.float64]) -> PathTable:
-            found = [
-                part
-                for group, tracker in zip(self._groups, trackers, strict=True)
-                for part in self._of_order(group, tracker, batch, paths)
-            ]
+            found = [found for part in self._parts for found in self._track(part, batch, paths)]
             if self._settings.diffuse:
                 found.append(
                     stock_paths(
@@ -140,29 +175,25 @@ class _Link:
     def _sizes(self) -> tuple[int, int]:
         """Receivers and paths at once that the memory allows."""
         budget = self._settings.memory_gib * 2**30
-        largest = max(len(group) for group in self._groups)
+        largest = max(len(part.tracker) for part in self._parts)
         pairs = min(int(budget / 2 / _PAIR_BYTES), _MOST_PAIRS)
         each = _PATH_BYTES + _INTERACTION_BYTES * (self._settings.max_depth + 1)
         if pairs < largest:
             raise TraceError(
-                f"{largest} chains of reflections need {largest * _PAIR_BYTES * 2 / 2**30:.2f} GiB "
-                f"for one receiver, memory_gib allows {self._settings.memory_gib:g}: raise it, or "
-                "lower max_depth"
+                f"{largest} chains of interactions need {largest * _PAIR_BYTES * 2 / 2**30:.2f} "
+                f"GiB for one receiver, memory_gib allows {self._settings.memory_gib:g}: raise it, "
+                "or lower max_depth"
             )
         return (
             min(pairs // largest, _MOST_RECEIVERS),
             max(min(int(budget / 4 / each), _MOST_PATHS), 1),
         )
 
-    def _of_order(
-        self,
-        group: Images,
-        tracker: Tracker,
-        points: npt.NDArray[np.float64],
-        paths_at_once: int,
+    def _track(
+        self, part: _Part, points: npt.NDArray[np.float64], paths_at_once: int
     ) -> Iterator[PathList]:
-        receivers = to_device(points)
-        source = to_device(self._transmitter[None])
+        tracker = part.tracker
+        receivers, source = to_device(points), to_device(self._transmitter[None])
         possible = tracker.possible(receivers)
         for start in range(0, len(possible), 4 * paths_at_once):
             some = possible.part(start, 4 * paths_at_once)
@@ -171,53 +202,33 @@ class _Link:
                 pairs = valid.part(first, paths_at_once)
                 buffer, crossings = tracker.paths(pairs, receivers)
                 amplitude = transfer(
-                    buffer, source, receivers, wavelength_m(self._frequency_hz)
+                    buffer,
+                    source,
+                    receivers,
+                    wavelength_m(self._frequency_hz),
+                    diffraction=tracker.diffracts,
                 )
-                yield self._listed(
-                    group,
-                    np.array(pairs.chain).astype(np.int64),
-                    np.array(pairs.receiver).astype(np.int64),
-                    points,
-                    np.array(crossings).astype(np.int64),
-                    amplitude,
+                chain, point = (
+                    np.array(index).astype(np.int64) for index in (pairs.chain, pairs.receiver)
                 )
-
-    def _listed(
-        self,
-        group: Images,
-        chain: npt.NDArray[np.int64],
-        point: npt.NDArray[np.int64],
-        points: npt.NDArray[np.float64],
-        crossings: npt.NDArray[np.int64],
-        amplitude: npt.NDArray[np.complex64],
-    ) -> PathList:
-        """Delays and directions from the images, in double precision."""
-        order = group.order
-        seen_from = group.images[chain, -1] if order else self._transmitter[None]
-        way = points[point] - seen_from
-        length = np.linalg.norm(way, axis=1)
-        arriving = way / length[:, None]
-        leaving = arriving
-        for place in range(order - 1, -1, -1):
-            normal = self._mirrors.planes.normal[group.planes[chain, place]]
-            leaving = leaving - 2.0 * np.sum(leaving * normal, axis=1)[:, None] * normal
-        kinds = np.where(crossings > 0, TRANSMISSION, 0) | (REFLECTION if order else 0)
-        aoa_azimuth, aoa_zenith = angles(-arriving)
-        aod_azimuth, aod_zenith = angles(leaving)
-        listed = PathList(
-            point=point,
-            access_point=np.zeros_like(point),
-            gain=np.zeros(len(point), dtype=np.complex64),
-            transfer=amplitude,
-            delay_s=length / SPEED_OF_LIGHT_M_PER_S,
-            aoa_azimuth=aoa_azimuth,
-            aoa_zenith=aoa_zenith,
-            aod_azimuth=aod_azimuth,
-            aod_zenith=aod_zenith,
-            interactions=kinds.astype(np.int32),
-            seen_once=self._chains.seen_once[group.chains[chain]],
-        )
-        return finished(listed, self._frequency_hz, [self._antenna])
+                ways = tracker.ways(chain, points[point])
+                aoa_azimuth, aoa_zenith = angles(-ways.arriving)
+                aod_azimuth, aod_zenith = angles(ways.leaving)
+                through = np.where(np.array(crossings) > 0, TRANSMISSION, 0)
+                listed = PathList(
+                    point=point,
+                    access_point=np.zeros_like(point),
+                    gain=np.zeros(len(point), dtype=np.complex64),
+                    transfer=amplitude,
+                    delay_s=ways.length_m / SPEED_OF_LIGHT_M_PER_S,
+                    aoa_azimuth=aoa_azimuth,
+                    aoa_zenith=aoa_zenith,
+                    aod_azimuth=aod_azimuth,
+                    aod_zenith=aod_zenith,
+                    interactions=(through | tracker.kinds).astype(np.int32),
+                    seen_once=part.seen_once[chain],
+                )
+                yield finished(listed, self._frequency_hz, [self._antenna])
 
 
 def solve_stock(

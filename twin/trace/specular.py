@@ -19,6 +19,7 @@ import numpy.typing as npt
 from twin.trace import backend
 from twin.trace.chains import Chains
 from twin.trace.mirrors import Mirrors, integers, to_device
+from twin.trace.paths import REFLECTION
 from twin.trace.surfaces import Planes
 from twin.trace.walk import End, Mirror, Step, as_buffer, walk
 
@@ -65,6 +66,20 @@ def images(chains: Chains, planes: Planes, transmitter: npt.NDArray[np.float64])
 
 
 @dataclass(frozen=True)
+class Ways:
+    """Paths as lines, in double precision.
+
+    Args:
+        length_m: (m,).
+        leaving, arriving: (m, 3) unit vectors of propagation at the transmitter and the receiver.
+    """
+
+    length_m: npt.NDArray[np.float64]
+    leaving: npt.NDArray[np.float64]
+    arriving: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class Pairs:
     """Pairs of a chain (index into an `Images`) and a receiver, on the tracing device."""
 
@@ -90,7 +105,7 @@ class Pairs:
 
 
 class Tracker:
-    """Finds the paths of one order of chains.
+    """Finds the paths of one order of chains, and tells their lengths and directions.
 
     Args:
         mirrors: the scene.
@@ -109,15 +124,25 @@ class Tracker:
         refraction: bool,
     ) -> None:
         self._mirrors = mirrors
-        self._transmitter = to_device(transmitter[None])
+        self._from = transmitter[None]
+        self._transmitter = to_device(self._from)
+        self.group = group
         self._order = group.order
         self._count = len(group)
         self._crossings = max_depth - group.order if refraction else 0
         self._max_depth = max_depth
-        self._planes = [
-            integers(group.planes[:, i]) for i in range(group.order)
-        ]
+        self._planes = [integers(group.planes[:, i]) for i in range(group.order)]
         self._images = [to_device(group.images[:, i]) for i in range(group.order)]
+
+    diffracts = False
+
+    @property
+    def kinds(self) -> int:
+        """Interactions of all paths, crossings left out; see `twin.trace.paths.PathTable`."""
+        return REFLECTION if self._order else 0
+
+    def __len__(self) -> int:
+        return self._count
 
     def possible(self, receivers: mi.Point3f) -> Pairs:
         """Pairs of a chain and one of the receivers that arithmetic does not rule out."""
@@ -157,7 +182,8 @@ class Tracker:
         """Paths of valid pairs in Sionna's form (source 0, targets as `receivers`), and how many
         surfaces each crosses."""
         arrived, steps = self._walk(pairs, receivers)
-        return as_buffer(arrived, steps, pairs.receiver, self._max_depth)
+        start = dr.gather(mi.Point3f, receivers, pairs.receiver)
+        return as_buffer(arrived, steps, start, pairs.receiver, self._max_depth)
 
     def _walk(self, pairs: Pairs, receivers: mi.Point3f) -> tuple[mi.Bool, list[Step]]:
         stations = [
@@ -169,3 +195,22 @@ class Tracker:
         ]
         start = dr.gather(mi.Point3f, receivers, pairs.receiver)
         return walk(self._mirrors, start, [*stations, End(self._transmitter)], self._crossings)
+
+    def ways(self, chain: npt.NDArray[np.int64], points: npt.NDArray[np.float64]) -> Ways:
+        """Paths over chains (m,) of the group to points (m, 3) [m]."""
+        group, normals = self.group, self._mirrors.planes.normal
+        seen_from = group.images[chain, -1] if group.order else self._from
+        way = points - seen_from
+        length = np.linalg.norm(way, axis=1)
+        arriving = way / length[:, None]
+        return Ways(length, mirrored_back(arriving, normals[group.planes[chain]]), arriving)
+
+
+def mirrored_back(
+    directions: npt.NDArray[np.float64], normals: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Directions (m, 3) before reflections with normals (m, k, 3), the first of which comes first."""
+    for place in range(normals.shape[1] - 1, -1, -1):
+        normal = normals[:, place]
+        directions = directions - 2.0 * np.sum(directions * normal, axis=1)[:, None] * normal
+    return directions

@@ -148,11 +148,13 @@ def walk(
 def as_buffer(
     arrived: mi.Bool,
     steps: Sequence[Step],
+    start: mi.Point3f,
     receivers: mi.UInt,
     max_depth: int,
     wedges: WedgeGeometry | None = None,
 ) -> tuple[PathsBuffer, mi.UInt]:
-    """Walks in Sionna's form (source 0, targets `receivers`), and how many crossings each made."""
+    """Walks from `start` in Sionna's form (source 0, targets `receivers`), and how many crossings
+    each made."""
     # Scatters into one array wait for each other: without this each would trace anew.
     dr.eval(arrived, *[(s.taken, s.kind, s.shape, s.primitive, s.point) for s in steps])
     count = dr.width(receivers)
@@ -166,6 +168,11 @@ def as_buffer(
     buffer._tgt_indices = receivers
     if wedges is not None:
         buffer._diffracting_wedges = wedges
+        # Sionna (2.2.0) adds the way to one vertex behind the last to the distance from the edge.
+        # Where that is the receiver, no harm is done.
+        for name in "xyz":
+            values = dr.repeat(getattr(start, name), max_depth)
+            setattr(buffer, f"_vertices_{name}", mi.TensorXf(values, (count, max_depth)))
     path = dr.arange(mi.UInt, count)
     for back, step in enumerate(steps):
         # Sionna counts from the transmitter.
