@@ -1,6 +1,8 @@
-"""The picture of a demo's result: error against the number of labelled points, room by room.
+"""The picture and the table of a demo's result: error against the number of labelled points.
 
 python -m benchmarks.readme_figure out/demo/metrics.json docs/images/demo-report.png
+
+The table is printed.
 """
 
 from __future__ import annotations
@@ -20,6 +22,15 @@ from twin.evaluate.report.style import FIGURE_SETTINGS, method_lines
 
 FEATURES = ("rss", "rtt")
 SHOWN = (HERO, "pretraining", REFERENCE, "wknn")
+TABLE_LABELS = (3, 5, 20)
+TABLE_COLUMNS = {
+    HERO: "MetaLoc",
+    "pretraining": "plain pre-training",
+    "pretraining_unadapted": "pre-training, aligned only",
+    "wknn": "WKNN",
+    REFERENCE: "KNN",
+}
+WITH_INTERVAL = (HERO, REFERENCE)
 SIZE_IN, DPI = (8.0, 5.6), 150
 
 
@@ -62,6 +73,30 @@ def _shown(record: Record) -> bool:
     return record.method in SHOWN and record.feature in FEATURES
 
 
+def table(records: Sequence[Record]) -> str:
+    """Mean errors [m] as Markdown, a row for each room, feature and number of labels."""
+    found = {(r.room, r.feature, r.k, r.method): r for r in records}
+    places = dict.fromkeys((record.room, record.feature) for record in records)
+    lines = [
+        f"| room, feature | k | {' | '.join(TABLE_COLUMNS.values())} |",
+        "|---" * (2 + len(TABLE_COLUMNS)) + "|",
+    ]
+    for room, feature in places:
+        for k in TABLE_LABELS:
+            cells = [
+                _cell(found[room, feature, k, method], method in WITH_INTERVAL)
+                for method in TABLE_COLUMNS
+            ]
+            name = f"{room.replace('_', ' ')}, {feature.upper()}"
+            lines.append(f"| {name} | {k} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(record: Record, interval: bool) -> str:
+    mean = f"{record.mean_error_m:.2f}"
+    return f"{mean} ({record.ci_low:.2f} to {record.ci_high:.2f})" if interval else mean
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -69,7 +104,9 @@ def main() -> None:
     parser.add_argument("picture", type=Path, help="PNG to write")
     arguments = parser.parse_args()
     content = json.loads(arguments.metrics.read_text(encoding="utf-8"))
-    draw([Record(**record) for record in content], arguments.picture)
+    records = [Record(**record) for record in content]
+    draw(records, arguments.picture)
+    print(table(records))
 
 
 if __name__ == "__main__":

@@ -112,7 +112,7 @@ class Size:
     repeats: int
 
 
-FULL = Size(receivers=(10_000, 1_000), stock=200, trial=128, compared=200, repeats=3)
+FULL = Size(receivers=(10_000, 1_000), stock=200, trial=128, compared=100, repeats=3)
 QUICK = Size(receivers=(1_000,), stock=16, trial=8, compared=5, repeats=1)
 
 

@@ -41,7 +41,7 @@ class Paths:
     @property
     def there(self) -> Flags:
         """Where there is a path, (n, a, p)."""
-        return self.gain != 0.0
+        return np.asarray(self.gain != 0.0)
 
     @property
     def power(self) -> Powers:

@@ -158,14 +158,8 @@ class Sheets:
     def _chains(self, transmitter, receiver, order):
         """Corners (m, order + 2, 3) whose reflections lie on sheets or near, and planes."""
         count = len(self.offset)
-        planes = np.array(
-            [
-                chain
-                for chain in itertools.product(range(count), repeat=order)
-                if all(a != b for a, b in itertools.pairwise(chain))
-            ],
-            dtype=int,
-        ).reshape(-1 if order else 1, order)
+        planes = np.indices((count,) * order).reshape(order, count**order).T
+        planes = planes[(planes[:, 1:] != planes[:, :-1]).all(axis=1)]
         images = [np.tile(transmitter, (len(planes), 1))]
         for place in range(order):
             images.append(self._mirrored(images[-1], planes[:, place]))
@@ -176,8 +170,10 @@ class Sheets:
             here = np.sum(point * normal, axis=1) - offset
             image = images[place + 1]
             there = np.sum(image * normal, axis=1) - offset
-            across = here * there < 0.0
-            share = np.where(across, here / np.where(across, here - there, 1.0), 0.0)
+            # A point may lie on two mirrors at once, in a corner.
+            across = (here * there < 0.0) | (np.abs(here) < MARGIN_M)
+            apart = np.abs(here) + np.abs(there)
+            share = np.abs(here) / np.where(apart > 0.0, apart, 1.0)
             point = point + share[:, None] * (image - point)
             kept = across & self._in_box(point, planes[:, place])
             planes, point = planes[kept], point[kept]
@@ -212,6 +208,7 @@ class Sheets:
         count, order = planes.shape
         legs = np.diff(corners, axis=1)
         length = np.linalg.norm(legs, axis=2)
+        length_or_one = np.where(length > 0.0, length, 1.0)
         # Clearances are distances across the path: where it grazes, a small one is a large one on
         # the sheet.
         clearance = np.full(count, np.inf)
@@ -223,7 +220,7 @@ class Sheets:
             for plane in np.unique(planes[:, place]):
                 rows = np.nonzero(planes[:, place] == plane)[0]
                 names, depth = self._depths(corners[rows, place + 1], plane)
-                cosine = np.abs(legs[rows, place] @ self.normal[plane]) / length[rows, place]
+                cosine = np.abs(legs[rows, place] @ self.normal[plane]) / length_or_one[rows, place]
                 possible[rows] &= depth.max(axis=0) * cosine > -MARGIN_M
                 sure[rows] &= depth.max(axis=0) > 0.0
                 clearance[rows] = np.minimum(clearance[rows], np.abs(depth).min(axis=0) * cosine)
@@ -247,7 +244,7 @@ class Sheets:
                 share = np.clip(start / np.where(level, 1.0, fall), 0.0, 1.0)
                 point = corners[rows, leg] + share[:, None] * legs[rows, leg]
                 names, depth = self._depths(point, plane)
-                cosine = np.abs(fall) / length[rows, leg]
+                cosine = np.abs(fall) / length_or_one[rows, leg]
                 ends = np.minimum(np.abs(start), np.abs(end))
                 through = start * end < 0.0
                 for sheet, name in enumerate(names):
@@ -273,14 +270,16 @@ class Sheets:
                     clearance[row] = min(clearance[row], later - at)
             if certain > allowed:
                 continue
-            clear = clearance[row] > MARGIN_M
+            safe = sure[row] and clearance[row] > MARGIN_M and len(crossed) <= allowed
             found.append(
                 Path(
                     corners=corners[row],
                     interactions=order + len(crossed),
                     kinds=(1 if order else 0) | (4 if crossed else 0),
-                    transfer=self._transfer(corners[row], planes[row], material[row], crossed),
-                    sure=bool(sure[row] and clear and len(crossed) <= allowed),
+                    transfer=self._transfer(corners[row], planes[row], material[row], crossed)
+                    if safe
+                    else np.zeros((2, 2), dtype=complex),
+                    sure=bool(safe),
                     clearance_m=float(clearance[row]),
                 )
             )

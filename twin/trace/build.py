@@ -64,6 +64,7 @@ def _object_name(index: int) -> str:
 
 
 def surface_mesh(name: str, surfaces: list[Surface]) -> mi.Mesh:
+    """The triangles of surfaces as one mesh."""
     starts = np.cumsum([0, *(len(surface.vertices) for surface in surfaces)])
     vertices = np.concatenate([surface.vertices for surface in surfaces])
     faces = np.concatenate(

@@ -103,11 +103,14 @@ class Chains:
         The share of rays on chains seen once estimates the share on chains never seen (Good,
         Biometrika 40, 1953).
         """
-        return self.rays == 1
+        once: npt.NDArray[np.bool_] = self.rays == 1
+        return once
 
     def of_order(self, order: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Chains (m,) with `order` reflections, and all their prefixes (m, order) from the first
-        reflection to the last, as chains."""
+        """Chains (m,) with `order` reflections, and all their prefixes (m, order).
+
+        Prefixes are chains too, from the first reflection to the last.
+        """
         chains = np.nonzero(self.order == order)[0]
         prefixes = np.empty((len(chains), order), dtype=np.int64)
         chain = chains

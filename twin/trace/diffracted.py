@@ -16,7 +16,7 @@ import numpy.typing as npt
 from twin.trace import backend
 from twin.trace.chains import Chains
 from twin.trace.edges import EdgeChains, Edges
-from twin.trace.mirrors import Mirrors, integers, to_device, vectors
+from twin.trace.mirrors import Mirrors, height, integers, to_device, vectors
 from twin.trace.paths import DIFFRACTION, REFLECTION
 from twin.trace.specular import Pairs, Ways, mirrored_back
 from twin.trace.surfaces import Planes
@@ -170,7 +170,7 @@ class EdgeTracker:
         point = dr.gather(mi.Point3f, receivers, pairs.receiver)
         share = self._share(pairs, point)
         wedge = self._wedges(pairs)
-        inside = (share > 0.0) & (share < wedge.length)
+        inside: mi.Bool = (share > 0.0) & (share < wedge.length)
         for index in range(self._after - 1, -1, -1):
             target = self._image(pairs, index + 1, share)
             point, meets = self._meet(self._planes_after[index], pairs, point, target)
@@ -191,25 +191,28 @@ class EdgeTracker:
         """Where the line to an image meets the plane, and whether that may be a reflection."""
         plane = dr.gather(mi.UInt, planes, pairs.chain)
         normal, offset = self._mirrors.plane(plane)
-        here, there = dr.dot(normal, point) - offset, dr.dot(normal, target) - offset
-        met = point + here / (here - there) * (target - point)
+        here, there = height(point, normal, offset), height(target, normal, offset)
+        met = point + here / (here - there) * (target - point)  # type: ignore[operator]
         return met, (here * there < 0.0) & self._mirrors.inside_box(plane, met, mi.Bool(True))
 
     def _share(self, pairs: Pairs, point: mi.Point3f) -> mi.Float:
         """Length along the edge [m] of the point of diffraction."""
         origin = dr.gather(mi.Point3f, self._origin[-1], pairs.chain)
         along = dr.gather(mi.Vector3f, self._along[-1], pairs.chain)
-        source = dr.gather(mi.Point3f, self._source_after, pairs.chain) - origin
-        target = point - origin
+        source = mi.Vector3f(dr.gather(mi.Point3f, self._source_after, pairs.chain) - origin)
+        target = mi.Vector3f(point - origin)
         source_at, target_at = dr.dot(source, along), dr.dot(target, along)
         source_off = dr.norm(source - source_at * along)
         target_off = dr.norm(target - target_at * along)
-        return (source_at * target_off + target_at * source_off) / (source_off + target_off)
+        share = (source_at * target_off + target_at * source_off) / (source_off + target_off)
+        return mi.Float(share)
 
     def _image(self, pairs: Pairs, reflections: int, share: mi.Float) -> mi.Point3f:
         """The point of diffraction after so many reflections."""
         origin = dr.gather(mi.Point3f, self._origin[reflections], pairs.chain)
-        return origin + share * dr.gather(mi.Vector3f, self._along[reflections], pairs.chain)
+        along = dr.gather(mi.Vector3f, self._along[reflections], pairs.chain)
+        image: mi.Point3f = origin + share * along  # type: ignore[operator]
+        return image
 
     def _wedges(self, pairs: Pairs) -> WedgeGeometry:
         edge = dr.gather(mi.UInt, self._edge, pairs.chain)

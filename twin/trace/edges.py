@@ -69,7 +69,9 @@ class Edges:
     def off(self, edges: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
         """Vectors (m, 3) [m] from edges (m,) to where they are clear of their faces."""
         outward = self.normal[edges].sum(axis=1)
-        return CLEARANCE_M * outward / np.linalg.norm(outward, axis=1, keepdims=True)
+        size = np.linalg.norm(outward, axis=1, keepdims=True)
+        off: npt.NDArray[np.float64] = CLEARANCE_M * outward / size
+        return off
 
 
 def find_edges(mirrors: Mirrors) -> Edges:
@@ -78,25 +80,25 @@ def find_edges(mirrors: Mirrors) -> Edges:
     mesh = dr.reinterpret_array(mi.MeshPtr, integers(np.repeat(shape, 3)))
     side = integers(np.tile(np.arange(3), len(shape)))
     wedge = wedge_geometry(mesh, integers(np.repeat(face, 3)), side)
-    number = dr.reinterpret_array(mi.UInt, wedge.shape)
+    number = mi.UInt(dr.reinterpret_array(mi.UInt, wedge.shape))
     first, other = (mirrors.plane_of(number, prim) for prim in (wedge.prim0, wedge.primn))
     # Both faces name the edge: the one of the lower number counts.
     kept = (wedge.prim0 < wedge.primn) & (first != other) & (wedge.length > 0.0)
     dr.eval(wedge, kept)
-    wedge = dr.gather(WedgeGeometry, wedge, dr.compress(kept))
-    origin, along, first, other = (
+    wedge = dr.gather(WedgeGeometry, wedge, mi.UInt(dr.compress(kept)))
+    origin, along, normal, other_normal = (
         np.array(values).T.astype(np.float64)
         for values in (wedge.o, wedge.e_hat, wedge.n0, wedge.nn)
     )
     length = np.array(wedge.length).astype(np.float64)
     # Meshes may come in any order.
-    order = np.lexsort((*other.T, *first.T, *along.T, *origin.T))
+    order = np.lexsort((*other_normal.T, *normal.T, *along.T, *origin.T))
     return Edges(
         wedge=dr.gather(WedgeGeometry, wedge, integers(order)),
         origin=origin[order],
         along=along[order],
         length=length[order],
-        normal=np.stack([first, other], axis=1)[order],
+        normal=np.stack([normal, other_normal], axis=1)[order],
     )
 
 
@@ -126,7 +128,8 @@ class EdgeChains:
     @property
     def seen_once(self) -> npt.NDArray[np.bool_]:
         """See `twin.trace.chains.Chains`."""
-        return self.rays == 1
+        once: npt.NDArray[np.bool_] = self.rays == 1
+        return once
 
     def groups(self, chains: Chains) -> Iterator[npt.NDArray[np.int64]]:
         """Chains (m,) with equally many reflections, before and after the edge alike."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,17 +16,23 @@ import mitsuba as mi  # noqa: E402
 from sionna.rt.path_solvers.field_calculator import FieldCalculator  # noqa: E402
 from sionna.rt.path_solvers.paths_buffer import PathsBuffer  # noqa: E402
 
+if TYPE_CHECKING:
+    # Mitsuba's stubs leave it out.
+    from drjit.auto.ad import Complex2f
+else:
+    Complex2f = mi.Complex2f
 
-def _along_theta(theta: mi.Float, _phi: mi.Float) -> tuple[mi.Complex2f, mi.Complex2f]:
+
+def _along_theta(theta: mi.Float, _phi: mi.Float) -> tuple[Complex2f, Complex2f]:
     return _constant(theta, 1.0), _constant(theta, 0.0)
 
 
-def _along_phi(theta: mi.Float, _phi: mi.Float) -> tuple[mi.Complex2f, mi.Complex2f]:
+def _along_phi(theta: mi.Float, _phi: mi.Float) -> tuple[Complex2f, Complex2f]:
     return _constant(theta, 0.0), _constant(theta, 1.0)
 
 
-def _constant(like: mi.Float, value: float) -> mi.Complex2f:
-    return mi.Complex2f(dr.full(mi.Float, value, dr.width(like)), 0.0)
+def _constant(like: mi.Float, value: float) -> Complex2f:
+    return Complex2f(dr.full(mi.Float, value, dr.width(like)), 0.0)
 
 
 # Isotropic and polarised along the unit vectors of the world frame's spherical coordinates.

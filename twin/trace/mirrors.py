@@ -6,7 +6,7 @@ The inside of sionna-rt is used (`twin.trace.backend.PINS`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,8 @@ from sionna.rt.constants import EPSILON_FLOAT  # noqa: E402
 NO_PLANE = 0xFFFFFFFF
 _ALIGNMENT = 64
 
+_Vector = TypeVar("_Vector", mi.Point3f, mi.Vector3f, mi.Vector2f)
+
 
 @dataclass(frozen=True)
 class Hit:
@@ -41,7 +43,7 @@ class Hit:
     found: mi.Bool
     distance: mi.Float
     point: mi.Point3f
-    normal: mi.Normal3f
+    normal: mi.Vector3f
     shape: mi.UInt
     primitive: mi.UInt
     plane: mi.UInt
@@ -78,10 +80,10 @@ class Mirrors:
             ray, ray_flags=mi.RayFlags.Minimal, coherent=coherent, active=active
         )
         found = met.is_valid() & active
-        shape = dr.reinterpret_array(mi.UInt, met.shape)
+        shape = mi.UInt(dr.reinterpret_array(mi.UInt, met.shape))
         triangle = dr.gather(mi.UInt, self._first_of_shape, shape, found) + met.prim_index
         plane = dr.gather(mi.UInt, self._plane_of_triangle, triangle, found)
-        return Hit(found, met.t, met.p, met.n, shape, met.prim_index, plane)
+        return Hit(found, met.t, met.p, mi.Vector3f(met.n), shape, met.prim_index, plane)
 
     def names(self) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
         """Shape (t,) and primitive (t,) of all triangles, as Sionna's buffers name them."""
@@ -101,17 +103,25 @@ class Mirrors:
 
     def inside_box(self, index: mi.UInt, point: mi.Point3f, active: mi.Bool) -> mi.Bool:
         """Whether a point on a plane lies in the box around the plane's triangles."""
-        u = dr.dot(dr.gather(mi.Vector3f, self._axis_u, index, active), point)
-        v = dr.dot(dr.gather(mi.Vector3f, self._axis_v, index, active), point)
+        place = mi.Vector3f(point)
+        u = dr.dot(dr.gather(mi.Vector3f, self._axis_u, index, active), place)
+        v = dr.dot(dr.gather(mi.Vector3f, self._axis_v, index, active), place)
         low = dr.gather(mi.Vector2f, self._low, index, active)
         high = dr.gather(mi.Vector2f, self._high, index, active)
-        return (u >= low.x) & (u <= high.x) & (v >= low.y) & (v <= high.y)
+        return mi.Bool((u >= low.x) & (u <= high.x) & (v >= low.y) & (v <= high.y))
 
 
 def move_off(point: mi.Point3f, normal: mi.Vector3f, towards: mi.Vector3f) -> mi.Point3f:
     """Points moved off their surface to the side a direction leads to, past float32's grain."""
     reach = (1.0 + dr.max(dr.abs(point), axis=0)) * EPSILON_FLOAT
-    return point + dr.mulsign(reach, dr.dot(normal, towards)) * normal
+    off = dr.mulsign(reach, dr.dot(normal, towards))  # type: ignore[no-untyped-call]
+    moved: mi.Point3f = point + off * normal
+    return moved
+
+
+def height(point: mi.Point3f, normal: mi.Vector3f, offset: mi.Float) -> mi.Float:
+    """Distance [m] of points from planes, positive on the side that the normal points to."""
+    return mi.Float(dr.dot(normal, mi.Vector3f(point))) - offset
 
 
 def to_device(points: npt.NDArray[np.floating]) -> mi.Point3f:
@@ -124,7 +134,7 @@ def vectors(values: npt.NDArray[np.floating]) -> mi.Vector3f:
     return _vectors(mi.Vector3f, values)
 
 
-def _vectors(kind: type, values: npt.NDArray[np.floating]) -> mi.Point3f:
+def _vectors(kind: type[_Vector], values: npt.NDArray[np.floating]) -> _Vector:
     # Given a whole array, Dr.Jit would write its length into every kernel that reads it.
     return kind(*[floats(column) for column in values.T])
 
@@ -147,7 +157,7 @@ def _aligned(values: npt.NDArray[Any], kind: type) -> npt.NDArray[Any]:
     size = values.size * np.dtype(kind).itemsize
     memory = np.empty(size + _ALIGNMENT, dtype=np.uint8)
     start = -memory.ctypes.data % _ALIGNMENT
-    copy = memory[start : start + size].view(kind)
+    copy: npt.NDArray[Any] = memory[start : start + size].view(kind)
     copy[:] = values
     return copy
 
@@ -160,8 +170,12 @@ def _triangles(
     npt.NDArray[np.uint32],
     npt.NDArray[np.uint32],
 ]:
-    """Triangles (t, 3, 3), the index of the first of each shape number, and each one's shape number
-    (t,) and primitive (t,)."""
+    """The triangles of a scene, t of them.
+
+    Returns:
+        Corners (t, 3, 3) [m], the index of the first triangle of each shape number, and shape
+        number (t,) and primitive (t,) of each triangle.
+    """
     corners = [np.zeros((0, 3, 3), dtype=np.float32)]
     numbers: list[int] = []
     counts: list[int] = []
@@ -169,7 +183,7 @@ def _triangles(
         vertices = np.array(shape.vertex_position(dr.arange(mi.UInt, shape.vertex_count()))).T
         faces = np.array(shape.face_indices(dr.arange(mi.UInt, shape.face_count()))).T
         corners.append(vertices.astype(np.float32)[faces])
-        numbers.append(int(dr.reinterpret_array(mi.UInt, mi.ShapePtr(shape))[0]))
+        numbers.append(int(mi.UInt(dr.reinterpret_array(mi.UInt, mi.ShapePtr(shape)))[0]))
         counts.append(len(faces))
     starts = np.cumsum([0, *counts])[:-1]
     first = np.zeros(max(numbers, default=0) + 1, dtype=np.uint32)

@@ -66,6 +66,10 @@ def solve_chains(
     """Paths from transmitters (a, 3) to points (n, 3) [m] by chains of mirrors.
 
     Args:
+        built: the scene.
+        transmitters: (a, 3) [m].
+        points: (n, 3) [m].
+        settings: what to search for, and how.
         antennas: of the transmitters; isotropic and vertical where none are given.
 
     Raises:
@@ -241,7 +245,11 @@ def solve_stock(
     """Paths from transmitters (a, 3) to points (n, 3) [m] by Sionna's solver, few at a time.
 
     Args:
-        antennas: see `solve_chains`.
+        built: the scene.
+        transmitters: (a, 3) [m].
+        points: (n, 3) [m].
+        settings: what to search for, and how.
+        antennas: of the transmitters; isotropic and vertical where none are given.
 
     Raises:
         TraceError: Sionna has no room for all candidates.

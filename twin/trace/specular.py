@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from twin.trace import backend
 from twin.trace.chains import Chains
-from twin.trace.mirrors import Mirrors, integers, to_device
+from twin.trace.mirrors import Mirrors, height, integers, to_device
 from twin.trace.paths import REFLECTION
 from twin.trace.surfaces import Planes
 from twin.trace.walk import End, Mirror, Step, as_buffer, walk
@@ -47,7 +47,7 @@ class Images:
     @property
     def order(self) -> int:
         """Reflections."""
-        return self.planes.shape[1]
+        return int(self.planes.shape[1])
 
     def __len__(self) -> int:
         return len(self.chains)
@@ -96,7 +96,7 @@ class Pairs:
 
     def where(self, mask: mi.Bool) -> Pairs:
         """Those pairs for which `mask` is set."""
-        return self._at(dr.compress(mask))
+        return self._at(mi.UInt(dr.compress(mask)))
 
     def _at(self, place: mi.UInt) -> Pairs:
         return Pairs(
@@ -166,9 +166,9 @@ class Tracker:
             plane = dr.gather(mi.UInt, self._planes[place], pairs.chain)
             image = dr.gather(mi.Point3f, self._images[place], pairs.chain)
             normal, offset = self._mirrors.plane(plane)
-            here, there = dr.dot(normal, point) - offset, dr.dot(normal, image) - offset
+            here, there = height(point, normal, offset), height(image, normal, offset)
             inside &= here * there < 0.0
-            point = point + here / (here - there) * (image - point)
+            point = point + here / (here - there) * (image - point)  # type: ignore[operator]
             inside &= self._mirrors.inside_box(plane, point, inside)
         return inside
 
@@ -179,8 +179,10 @@ class Tracker:
         return arrived
 
     def paths(self, pairs: Pairs, receivers: mi.Point3f) -> tuple[PathsBuffer, mi.UInt]:
-        """Paths of valid pairs in Sionna's form (source 0, targets as `receivers`), and how many
-        surfaces each crosses."""
+        """Paths of valid pairs in Sionna's form, and how many surfaces each crosses.
+
+        The transmitter is source 0, receivers are targets as numbered in `receivers`.
+        """
         arrived, steps = self._walk(pairs, receivers)
         start = dr.gather(mi.Point3f, receivers, pairs.receiver)
         return as_buffer(arrived, steps, start, pairs.receiver, self._max_depth)
@@ -209,7 +211,7 @@ class Tracker:
 def mirrored_back(
     directions: npt.NDArray[np.float64], normals: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Directions (m, 3) before reflections with normals (m, k, 3), the first of which comes first."""
+    """Directions (m, 3) before reflections with normals (m, k, 3), from the first to the last."""
     for place in range(normals.shape[1] - 1, -1, -1):
         normal = normals[:, place]
         directions = directions - 2.0 * np.sum(directions * normal, axis=1)[:, None] * normal

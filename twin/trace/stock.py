@@ -62,6 +62,11 @@ def stock_paths(
     """Paths from transmitters (a, 3) to points (n, 3) [m] by `rt.PathSolver`.
 
     Args:
+        built: the scene; its own radio devices are put back at the end.
+        transmitters: (a, 3) [m].
+        points: (n, 3) [m].
+        settings: what to search for.
+        antennas: of the transmitters.
         diffuse_only: search with `settings.diffuse_samples` for diffuse reflections, and keep only
             paths that have one; else search all that `settings` asks for.
 

@@ -57,7 +57,8 @@ class Planes:
         """Images (m, 3) of points (m, 3) in the planes (m,)."""
         normal = self.normal[planes]
         height = np.sum(points * normal, axis=1) - self.offset[planes]
-        return points - 2.0 * height[:, None] * normal
+        mirrored: npt.NDArray[np.float64] = points - 2.0 * height[:, None] * normal
+        return mirrored
 
 
 def find_planes(triangles: npt.NDArray[np.float32]) -> Planes:
@@ -107,7 +108,10 @@ def _group(
         off = corner[members] - corner[chief, :1]
         away = np.abs(np.einsum("tvx,tx->tv", off, normal[chief])).max(axis=1)
         turned = np.linalg.norm(np.cross(normal[members], normal[chief]), axis=1)
-        return (members == chief) | ((away <= near) & (turned <= angle[members]))
+        one: npt.NDArray[np.bool_] = (members == chief) | (
+            (away <= near) & (turned <= angle[members])
+        )
+        return one
 
     everyone = np.arange(len(corner))
     by_area = np.lexsort((everyone, -double_area, label))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,8 @@ backend.prepare()
 
 import drjit as dr  # noqa: E402
 import mitsuba as mi  # noqa: E402
+
+_Vector = TypeVar("_Vector", mi.Point3f, mi.Vector3f)
 
 
 @dataclass
@@ -76,11 +79,13 @@ def follow(
     """Follow rays both ways through every surface they meet, and note the chains in `tree`.
 
     Args:
-        origin: of each ray, or of all.
+        mirrors: the scene.
+        origin: of each ray, or of all [m].
         directions: (n, 3) unit vectors.
         chain: (n,) the chains that the rays follow so far.
         max_depth: interactions at most.
-        refraction: whether rays go through surfaces.
+        refraction: whether rays go through surfaces as well.
+        tree: the chains; receives what the rays find.
         new: receives the chains that were not known before.
     """
     direction = vectors(directions)
@@ -89,7 +94,7 @@ def follow(
         dr.eval(hit.found, hit.plane, hit.point)
         # A ray that meets the mirror it has just left slipped through its grain.
         last = integers(np.array(tree.plane, dtype=np.uint32)[chain])
-        kept = dr.compress(hit.found & (hit.plane != last))
+        kept = mi.UInt(dr.compress(hit.found & (hit.plane != last)))
         if dr.width(kept) == 0:
             return
         plane = dr.gather(mi.UInt, hit.plane, kept)
@@ -111,5 +116,5 @@ def follow(
         dr.eval(origin, direction)
 
 
-def _both(first: mi.Vector3f, second: mi.Vector3f) -> mi.Vector3f:
+def _both(first: _Vector, second: _Vector) -> _Vector:
     return type(first)(*[dr.concat([getattr(first, c), getattr(second, c)]) for c in "xyz"])

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from twin.trace import backend
-from twin.trace.mirrors import NO_PLANE, Mirrors, move_off
+from twin.trace.mirrors import NO_PLANE, Mirrors, height, move_off
 
 backend.prepare()
 
@@ -72,6 +72,8 @@ def walk(
     """Walk from `start` past all stations, the last of which is the end.
 
     Args:
+        mirrors: the scene.
+        start: of each walk [m].
         stations: each an array over walks.
         crossings: surfaces that may be crossed on the way.
 
@@ -79,7 +81,7 @@ def walk(
         Who arrived, and all steps.
     """
     count = dr.width(start)
-    point, normal = start, dr.zeros(mi.Normal3f, count)
+    point, normal = start, dr.zeros(mi.Vector3f, count)
     passed, crossed_so_far = dr.zeros(mi.UInt, count), dr.zeros(mi.UInt, count)
     walking, arrived = dr.full(mi.Bool, True, count), dr.full(mi.Bool, False, count)
     steps = []
@@ -100,24 +102,23 @@ def walk(
                 to_mirror |= this
             elif isinstance(station, Edge):
                 off = dr.select(this, station.off, off)
-                wedge_shape = dr.select(
-                    this, dr.reinterpret_array(mi.UInt, station.wedge.shape), wedge_shape
-                )
+                shape = mi.UInt(dr.reinterpret_array(mi.UInt, station.wedge.shape))
+                wedge_shape = dr.select(this, shape, wedge_shape)
                 wedge_face = dr.select(this, station.wedge.prim0, wedge_face)
                 to_edge |= this
-        aim = target + off
+        aim = target + mi.Point3f(off)
         # Lengths count from where the ray starts: a transmitter may stand in a surface.
-        origin = move_off(point, normal, aim - point) if number else point
+        origin = move_off(point, normal, mi.Vector3f(aim - point)) if number else point
         way = aim - origin
         length = dr.norm(way)
         plane_normal, offset = mirrors.plane(plane, to_mirror)
-        here = dr.dot(plane_normal, origin) - offset
-        there = dr.dot(plane_normal, aim) - offset
+        here, there = height(origin, plane_normal, offset), height(aim, plane_normal, offset)
         grain = (1.0 + dr.max(dr.abs(aim), axis=0)) * EPSILON_FLOAT
         reach = dr.select(to_mirror, here / (here - there) * length, length - grain)
         # A mirror is known by its plane: at grazing incidence distances along the ray tell
         # nothing, so rays to a mirror are not cut short.
-        ray = mi.Ray3f(origin, way / length, dr.select(to_mirror, dr.inf, reach), 0.0, [])
+        end = dr.select(to_mirror, dr.inf, reach)
+        ray = mi.Ray3f(origin, way / length, end, 0.0, [])  # type: ignore[call-overload]
         hit = mirrors.first_hit(ray, walking)
         reflected = hit.found & to_mirror & (hit.plane == plane)
         crossed = hit.found & ~reflected & (hit.distance < reach) & (crossed_so_far < crossings)
@@ -140,7 +141,7 @@ def walk(
             )
         )
         point = dr.select(on_surface, hit.point, dr.select(diffracted, aim, point))
-        normal = dr.select(on_surface, hit.normal, dr.select(diffracted, mi.Normal3f(0.0), normal))
+        normal = dr.select(on_surface, hit.normal, dr.select(diffracted, mi.Vector3f(0.0), normal))
     # The last step of a walk that arrives is no interaction.
     return arrived, steps[:-1]
 
@@ -153,8 +154,16 @@ def as_buffer(
     max_depth: int,
     wedges: WedgeGeometry | None = None,
 ) -> tuple[PathsBuffer, mi.UInt]:
-    """Walks from `start` in Sionna's form (source 0, targets `receivers`), and how many crossings
-    each made."""
+    """Walks in Sionna's form, and how many surfaces each crossed.
+
+    Args:
+        arrived: whether each walk arrived; others are no valid paths.
+        steps: of the walks.
+        start: of each walk [m].
+        receivers: target of each walk; its source is 0.
+        max_depth: interactions at most.
+        wedges: the edge of each walk; none where no walk is diffracted.
+    """
     # Scatters into one array wait for each other: without this each would trace anew.
     dr.eval(arrived, *[(s.taken, s.kind, s.shape, s.primitive, s.point) for s in steps])
     count = dr.width(receivers)
