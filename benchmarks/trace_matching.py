@@ -122,6 +122,32 @@ def _close(one: Paths, other: Paths, gain_tolerance_db: float) -> Flags:
     )
 
 
+def unmatched(reference: Paths, found: Paths) -> npt.NDArray[np.int64]:
+    """Receivers for which `found` has paths within the window that the reference has not."""
+    _, used = match(distinct(reference), found)
+    return np.unique(np.nonzero(_counted(found) & ~used)[0])
+
+
+def union(reference: Paths, receivers: npt.NDArray[np.int64], more: Paths) -> Paths:
+    """A reference with the paths of `more`, to some of its receivers, that it has not."""
+    some = distinct(
+        Paths(reference.gain[receivers], reference.delay_s[receivers], reference.arrival[receivers])
+    )
+    _, used = match(some, more)
+    new = replace(more, gain=np.where(used, 0.0, more.gain))
+    n, a = reference.gain.shape[:2]
+    width = more.gain.shape[2]
+    gain = np.zeros((n, a, width), dtype=np.complex128)
+    delay_s, arrival = np.zeros((n, a, width)), np.zeros((n, a, width, 3))
+    gain[receivers], delay_s[receivers] = new.gain, new.delay_s
+    arrival[receivers] = new.arrival
+    return Paths(
+        np.concatenate([reference.gain, gain], axis=2),
+        np.concatenate([reference.delay_s, delay_s], axis=2),
+        np.concatenate([reference.arrival, arrival], axis=2),
+    )
+
+
 def loss(reference: Paths, found: Paths) -> float:
     """Share of all paths of a reference that are lost, by their number in each link.
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 
+from tests.physics import rooms
 from twin.scene.materials import complex_permittivity, slab
+from twin.trace.build import build_scene
 from twin.trace.engine import TraceSettings, trace
+from twin.trace.solver import solve_chains
 from twin.units import SPEED_OF_LIGHT_M_PER_S, free_space_path_gain_db, wavelength_m
-
-_spec = importlib.util.spec_from_file_location("rooms", Path(__file__).with_name("rooms.py"))
-rooms = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(rooms)
 
 WAVELENGTH_M = wavelength_m(rooms.FREQUENCY_HZ)
 # One number of rays for all tests: it is compiled into the kernels.
@@ -194,3 +190,315 @@ def test_access_points_keep_their_order_and_power_whatever_their_patterns():
     expected = np.array([10.0, 13.0, 16.0]) + gain
     expected += free_space_path_gain_db(distance, rooms.FREQUENCY_HZ)
     assert traced["rss"].values[0] == pytest.approx(expected, abs=1e-3)
+
+
+def tall_room(width_m, depth_m, height_m, material="air", **changes):
+    """A box of one material, of any size."""
+    outline = [[0.0, 0.0], [width_m, 0.0], [width_m, depth_m], [0.0, depth_m]]
+    shell = dict.fromkeys(("wall_material", "floor_material", "ceiling_material"), material)
+    return rooms.room(room={"outline_m": outline, "height_m": height_m, **shell}, **changes)
+
+
+def solve(scene, transmitter, points, **changes):
+    """Paths of one isotropic transmitter."""
+    traced = solve_chains(
+        build_scene(scene), np.array([transmitter]), np.array(points), settings(**changes)
+    )
+    return traced.table
+
+
+def link(table, point=0):
+    """Indices of one receiver's paths."""
+    return [(point, 0, path) for path in range(table.num_paths[point, 0])]
+
+
+def path_from(table, image, receiver):
+    """Index of the one path that comes from an image of the transmitter."""
+    away = np.array(image) - receiver
+    delay_s = np.linalg.norm(away) / SPEED_OF_LIGHT_M_PER_S
+    found = [
+        place
+        for place in link(table)
+        if abs(table.delay_s[place] - delay_s) < 1e-13
+        and np.abs(arrival(table, place) - away / np.linalg.norm(away)).max() < 1e-5
+    ]
+    assert len(found) == 1
+    return found[0]
+
+
+def spherical(azimuth, zenith):
+    """Unit vectors of radius, zenith and azimuth (3, 3), as columns."""
+    along, across = np.cos(azimuth), np.sin(azimuth)
+    return np.array(
+        [
+            [np.sin(zenith) * along, np.cos(zenith) * along, -across],
+            [np.sin(zenith) * across, np.cos(zenith) * across, along],
+            [np.cos(zenith), -np.sin(zenith), 0.0],
+        ]
+    )
+
+
+def arrival(table, place):
+    return spherical(float(table.aoa_azimuth[place]), float(table.aoa_zenith[place]))[:, 0]
+
+
+def dyad(table, place):
+    """Transfer (3, 3) from field vectors to field vectors of the world."""
+    here = spherical(float(table.aoa_azimuth[place]), float(table.aoa_zenith[place]))
+    there = spherical(float(table.aod_azimuth[place]), float(table.aod_zenith[place]))
+    return here[:, 1:] @ table.transfer[place] @ there[:, 1:].T
+
+
+def transverse(way):
+    """Projector (3, 3) on what is across a direction."""
+    way = way / np.linalg.norm(way)
+    return np.eye(3) - np.outer(way, way)
+
+
+def mirror_of_metal(normal):
+    """Field vector after a perfect conductor: what is tangential changes its sign."""
+    return 2.0 * np.outer(normal, normal) - np.eye(3)
+
+
+def difference(found, expected):
+    return np.abs(found - expected).max() / np.abs(expected).max()
+
+
+def slab_matrices(permittivity, thickness_m, cosine):
+    """Transmission of a slab, (TE, TM), from its characteristic matrix.
+
+    Born and Wolf, Principles of Optics, section 1.6: unlike the sum over echoes in ITU-R P.2040,
+    from the continuity of the tangential fields at both faces.
+    """
+    root = np.sqrt(permittivity - (1 - cosine**2))
+    phase = 2 * np.pi * thickness_m / WAVELENGTH_M * root
+    transmitted = []
+    for inside, outside in ((root, cosine), (root / permittivity, cosine)):
+        cos, sin = np.cos(phase), 1j * np.sin(phase)
+        transmitted.append(2 / (2 * cos + sin * (inside / outside + outside / inside)))
+    return transmitted
+
+
+@pytest.mark.parametrize("distance", [0.06, 0.7, 5.0, 33.0, 90.0])
+def test_free_space_from_centimetres_to_a_hall(distance):
+    scene = tall_room(100.0, 60.0, 40.0)
+    rng = np.random.default_rng(7)
+    ways = rng.normal(size=(12, 3)) * [1.0, 0.5, 0.3]
+    ways = np.abs(ways) / np.linalg.norm(ways, axis=1, keepdims=True)
+    transmitter = np.array([2.0, 3.0, 1.0])
+    points = transmitter + distance * ways
+    table = solve(scene, transmitter, points)
+    assert (table.num_paths == 1).all()
+    delay = np.linalg.norm(points - transmitter, axis=1) / SPEED_OF_LIGHT_M_PER_S
+    assert np.abs(table.delay_s[:, 0, 0] - delay).max() < 1e-15
+    # The wave keeps its field vector; seen from the receiver, azimuth runs the other way round.
+    expected = wave(distance) * np.diag([1.0, -1.0])
+    assert difference(table.transfer[:, 0, 0], np.tile(expected, (12, 1, 1))) < 2e-5
+
+
+AXES = [*np.eye(3), *-np.eye(3)]
+
+
+@pytest.mark.parametrize("way", AXES)
+def test_angles_and_transfer_agree_along_the_axes(way):
+    # At a pole azimuth means nothing, but transfer must mean the azimuth that the table gives.
+    transmitter = np.array([5.0, 4.0, 1.5])
+    table = solve(rooms.room(), transmitter, [transmitter + way])
+    place = (0, 0, 0)
+    assert arrival(table, place) == pytest.approx(-way, abs=1e-6)
+    assert difference(dyad(table, place), wave(1.0) * transverse(way)) < 1e-5
+    for azimuth in (table.aoa_azimuth, table.aod_azimuth):
+        assert -np.float32(np.pi) < azimuth[place] <= np.float32(np.pi)
+
+
+def test_one_reflection_keeps_and_turns_polarisation_as_fresnel_says():
+    scene = rooms.room(floor="earth", sides="earth")
+    transmitter, receiver = np.array([2.0, 3.0, 2.0]), np.array([7.0, 3.0, 1.2])
+    table = solve(scene, transmitter, [receiver])
+    permittivity = complex_permittivity(scene.materials["earth"], rooms.FREQUENCY_HZ)
+    # From the floor: upright fields lie in the plane of incidence.
+    length = np.hypot(5.0, 3.2)
+    te, tm = fresnel(permittivity, 3.2 / length)
+    found = table.transfer[path_from(table, [2.0, 3.0, -2.0], receiver)]
+    assert difference(found, wave(length) * np.diag([tm, -te])) < 1e-4
+    # From a wall, both ends at one height: upright fields lie across the plane of incidence.
+    receiver = np.array([7.0, 5.0, 2.0])
+    table = solve(scene, transmitter, [receiver])
+    length = np.hypot(5.0, 8.0)
+    te, tm = fresnel(permittivity, 8.0 / length)
+    found = table.transfer[path_from(table, [2.0, -3.0, 2.0], receiver)]
+    assert difference(found, wave(length) * np.diag([te, -tm])) < 1e-4
+
+
+def test_two_reflections_in_a_corner_of_metal():
+    corner = {"name": "corner", "path_m": [[7.0, 1.0], [1.0, 1.0], [1.0, 7.0]], "material": "metal"}
+    scene = rooms.room(walls=[corner])
+    transmitter, receiver = np.array([3.0, 2.3, 1.0]), np.array([2.1, 4.2, 2.2])
+    table = solve(scene, transmitter, [receiver], max_depth=2)
+    image = np.array([-1.0, -0.3, 1.0])
+    turn = mirror_of_metal(np.array([1.0, 0, 0])) @ mirror_of_metal(np.array([0, 1.0, 0]))
+    place = path_from(table, image, receiver)
+    leaving = (receiver - image) * [-1.0, -1.0, 1.0]
+    expected = wave(np.linalg.norm(receiver - image)) * turn @ transverse(leaving)
+    # What metal swallows: 2 / sqrt(|permittivity|) at each reflection, about 3e-4.
+    assert difference(dyad(table, place), expected) < 2e-3
+    assert table.interactions[place] == 1
+    # Line of sight, a reflection in each wall, and one in both.
+    assert len(link(table)) == 4
+
+
+def test_reflections_to_and_fro_between_walls_of_metal():
+    scene = rooms.room(walls=[rooms.wall("west", 3.0, "metal"), rooms.wall("east", 6.0, "metal")])
+    transmitter, receiver = np.array([3.7, 2.0, 1.1]), np.array([5.2, 4.5, 2.0])
+    table = solve(scene, transmitter, [receiver], max_depth=3)
+    assert len(link(table)) == 7
+    turn = mirror_of_metal(np.array([1.0, 0.0, 0.0]))
+    for order in range(4):
+        for first in (3.0, 6.0):
+            x, walls = transmitter[0], [first, 9.0 - first, first][:order]
+            for wall in walls:
+                x = 2.0 * wall - x
+            away = np.array([x, 2.0, 1.1]) - receiver
+            place = path_from(table, [x, 2.0, 1.1], receiver)
+            leaving = -away * [(-1.0) ** order, 1.0, 1.0]
+            expected = wave(np.linalg.norm(away)) * np.linalg.matrix_power(turn, order)
+            assert difference(dyad(table, place), expected @ transverse(leaving)) < 3e-3
+
+
+def test_all_reflections_in_a_box_of_metal_up_to_the_third_order():
+    size = np.array([7.0, 5.0, 3.0])
+    scene = tall_room(*size, "metal")
+    transmitter, receiver = np.array([1.9, 3.1, 1.9]), np.array([5.3, 1.4, 0.7])
+    table = solve(
+        scene, transmitter, [receiver], max_depth=3, max_paths=100, undiscovered_share=1e-6
+    )
+    # The lattice of images: an octahedron of 1 + 6 + 18 + 38.
+    cells = np.array(
+        [
+            (i, j, k)
+            for i in range(-3, 4)
+            for j in range(-3, 4)
+            for k in range(-3, 4)
+            if abs(i) + abs(j) + abs(k) <= 3
+        ]
+    )
+    assert len(cells) == 63 == len(link(table))
+    images = np.where(cells % 2, -transmitter, transmitter) + 2 * size * ((cells + 1) // 2)
+    conductor = complex_permittivity(scene.materials["metal"], rooms.FREQUENCY_HZ)
+    for cell, image in zip(cells, images, strict=True):
+        place = path_from(table, image, receiver)
+        distance = np.linalg.norm(image - receiver)
+        cosine = np.abs(image - receiver) / distance
+        # Vertical fields change their sign at walls, horizontal ones at floor and ceiling.
+        signs = np.diag([(-1.0) ** (cell[0] + cell[1]), -((-1.0) ** cell[2])])
+        _, tm = fresnel(conductor, cosine)
+        loss_db = -20 * np.log10(np.abs(tm)) @ np.abs(cell)
+        level_db = 20 * np.log10(np.abs(table.gain[place]) / np.abs(wave(distance)))
+        assert -loss_db - 0.01 < level_db < 0.01
+        swallowed = np.abs(1 - tm) @ np.abs(cell)
+        assert difference(table.transfer[place], wave(distance) * signs) < swallowed + 1e-4
+
+
+@pytest.mark.parametrize("material", ["plasterboard", "concrete"])
+@pytest.mark.parametrize("angle_deg", [0.0, 20.0, 45.0, 60.0, 75.0])
+def test_transmission_of_a_slab(material, angle_deg):
+    scene = rooms.room(walls=[rooms.wall("screen", 5.0, material)])
+    transmitter = np.array([4.4, 1.5, 1.3])
+    receiver = transmitter + 1.2 * np.array([1.0, np.tan(np.deg2rad(angle_deg)), 0.0])
+    table = solve(scene, transmitter, [receiver])
+    permittivity = complex_permittivity(scene.materials[material], rooms.FREQUENCY_HZ)
+    thickness_m = slab(scene.materials[material], rooms.FREQUENCY_HZ).thickness_m
+    cosine = np.cos(np.deg2rad(angle_deg))
+    te, tm = slab_matrices(permittivity, thickness_m, cosine)
+    expected = wave(1.2 / cosine) * np.diag([te, -tm])
+    through = [place for place in link(table) if table.interactions[place] == 4]
+    assert len(through) == 1
+    assert difference(table.transfer[through[0]], expected) < 1e-3
+
+
+def test_transmission_askew_mixes_polarisations():
+    scene = rooms.room(walls=[rooms.wall("screen", 5.0)])
+    transmitter, receiver = np.array([4.0, 2.0, 0.4]), np.array([6.0, 4.5, 2.6])
+    table = solve(scene, transmitter, [receiver])
+    way = (receiver - transmitter) / np.linalg.norm(receiver - transmitter)
+    across = np.cross(way, [1.0, 0.0, 0.0])
+    across /= np.linalg.norm(across)
+    level = np.cross(way, across)
+    permittivity = complex_permittivity(scene.materials["plasterboard"], rooms.FREQUENCY_HZ)
+    te, tm = slab_matrices(permittivity, 0.03, way[0])
+    expected = te * np.outer(across, across) + tm * np.outer(level, level)
+    expected = wave(np.linalg.norm(receiver - transmitter)) * expected
+    found = dyad(table, (0, 0, 0))
+    assert np.abs(te - tm) > 0.1
+    assert difference(found, expected) < 1e-3
+
+
+@pytest.mark.parametrize("gap_m", [2.0, 0.3, 0.02])
+def test_two_walls_crossed(gap_m):
+    screens = [rooms.wall("first", 5.0), rooms.wall("second", 5.0 + gap_m, "concrete")]
+    scene = rooms.room(walls=screens)
+    transmitter, receiver = np.array([3.0, 1.5, 1.3]), np.array([8.0, 5.5, 1.3])
+    table = solve(scene, transmitter, [receiver], max_depth=2)
+    distance = np.hypot(5.0, 4.0)
+    expected = wave(distance) * np.diag([1.0, -1.0]).astype(complex)
+    for name in ("plasterboard", "concrete"):
+        permittivity = complex_permittivity(scene.materials[name], rooms.FREQUENCY_HZ)
+        thickness_m = slab(scene.materials[name], rooms.FREQUENCY_HZ).thickness_m
+        expected = expected * slab_matrices(permittivity, thickness_m, 5.0 / distance)
+    straight = path_from(table, transmitter, receiver)
+    assert table.interactions[straight] == 4
+    assert difference(table.transfer[straight], expected) < 1e-3
+
+
+def test_a_reflection_and_a_wall_crossed_in_one_path():
+    scene = rooms.room(floor="earth", walls=[rooms.wall("screen", 5.0)])
+    # The floor is met behind the wall, then before it.
+    for x in (4.0, 1.5):
+        transmitter, receiver = np.array([x, 3.0, 1.6]), np.array([x + 4.0, 3.0, 1.1])
+        table = solve(scene, transmitter, [receiver], max_depth=2)
+        length = np.hypot(4.0, 2.7)
+        earth, board = (
+            complex_permittivity(scene.materials[name], rooms.FREQUENCY_HZ)
+            for name in ("earth", "plasterboard")
+        )
+        reflected = fresnel(earth, 2.7 / length)
+        through = slab_matrices(board, 0.03, 4.0 / length)
+        place = path_from(table, transmitter * [1.0, 1.0, -1.0], receiver)
+        te, tm = np.multiply(reflected, through)
+        assert table.interactions[place] == 5
+        assert difference(table.transfer[place], wave(length) * np.diag([tm, -te])) < 1e-3
+
+
+def test_delays_are_those_of_the_images_to_a_tenth_of_a_picosecond():
+    # An oblique wall, so that no coordinate is round.
+    outline = [[0.0, 0.0], [9.31, 0.57], [8.13, 6.77], [0.41, 7.09]]
+    shell = dict.fromkeys(("wall_material", "floor_material", "ceiling_material"), "concrete")
+    scene = rooms.room(room={"outline_m": outline, "height_m": 2.87, **shell})
+    transmitter, receiver = np.array([2.17, 3.33, 2.21]), np.array([6.05, 2.71, 1.13])
+    table = solve(scene, transmitter, [receiver], max_depth=2, max_paths=100)
+    corners = np.array(outline)
+    along = np.roll(corners, -1, axis=0) - corners
+    normals = np.column_stack([along[:, 1], -along[:, 0], np.zeros(4)])
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    planes = [
+        (normal, normal[:2] @ corner) for normal, corner in zip(normals, corners, strict=True)
+    ]
+    planes += [(np.array([0.0, 0.0, 1.0]), height) for height in (0.0, 2.87)]
+
+    def mirrored(point, plane):
+        normal, offset = plane
+        return point - 2 * (normal @ point - offset) * normal
+
+    images = [transmitter, *(mirrored(transmitter, plane) for plane in planes)]
+    images += [
+        mirrored(mirrored(transmitter, planes[i]), planes[j])
+        for i in range(6)
+        for j in range(6)
+        if i != j
+    ]
+    delays = np.array([np.linalg.norm(image - receiver) for image in images])
+    delays /= SPEED_OF_LIGHT_M_PER_S
+    late = np.abs(table.delay_s[0, 0, : len(link(table)), None] - delays)
+    assert late.min(axis=1).max() < 1e-13
+    # In a convex room every single mirror shows an image.
+    assert (late[:, :7].min(axis=0) < 1e-13).all()

@@ -22,7 +22,9 @@ from benchmarks.trace_matching import (
     join,
     loss,
     match,
+    union,
     unit_vectors,
+    unmatched,
 )
 from benchmarks.trace_scenes import (
     corridor_declaration,
@@ -212,18 +214,18 @@ REFERENCE = paths([(1.0, 1e-9), (0.5, 2e-9)], [(1.0, 1e-9)])
 
 
 def test_record_scales_the_stock_solver_to_the_receivers_of_the_chains():
-    record = speed_record("office", 10_000, CHAIN, STOCK, REFERENCE)
+    record = speed_record("office", 10_000, CHAIN, STOCK, REFERENCE, REFERENCE)
     assert record["seconds_stock_measured"] == 10.0
     assert record["receivers_stock_measured"] == 200
     assert record["seconds_stock"] == 10.0 * 10_000 / 200
     assert record["seconds_chain"] == 2.0
     assert record["speedup"] == 250.0
-    small = speed_record("office", 1_000, CHAIN, STOCK, REFERENCE)
+    small = speed_record("office", 1_000, CHAIN, STOCK, REFERENCE, REFERENCE)
     assert small["speedup"] == 25.0
 
 
 def test_record_says_what_was_asked_for():
-    record = speed_record("office", 10_000, CHAIN, STOCK, REFERENCE)
+    record = speed_record("office", 10_000, CHAIN, STOCK, REFERENCE, REFERENCE)
     expected = {
         "scene": "office",
         "receivers": 10_000,
@@ -258,16 +260,16 @@ def test_scaling_record_has_a_rate():
 
 
 def test_new_records_replace_those_of_their_scene_and_size():
-    office = speed_record("office", 1_000, CHAIN, STOCK, REFERENCE)
-    munich = speed_record("munich", 1_000, CHAIN, STOCK, REFERENCE)
-    large = speed_record("office", 10_000, CHAIN, STOCK, REFERENCE)
+    office = speed_record("office", 1_000, CHAIN, STOCK, REFERENCE, REFERENCE)
+    munich = speed_record("munich", 1_000, CHAIN, STOCK, REFERENCE, REFERENCE)
+    large = speed_record("office", 10_000, CHAIN, STOCK, REFERENCE, REFERENCE)
     faster = replace(CHAIN, timing=replace(CHAIN.timing, runs_s=(0.5,)))
-    again = speed_record("office", 1_000, faster, STOCK, REFERENCE)
+    again = speed_record("office", 1_000, faster, STOCK, REFERENCE, REFERENCE)
     assert merged([large, office], [again, munich]) == [munich, again, large]
 
 
 def test_table_has_a_row_a_record():
-    speed = speed_record("office", 10_000, CHAIN, STOCK, REFERENCE)
+    speed = speed_record("office", 10_000, CHAIN, STOCK, REFERENCE, REFERENCE)
     text = table([speed, scaling_record(20_000, CHAIN)])
     rows = [line for line in text.splitlines() if line.startswith("| office")]
     assert rows[0].startswith("| office | 10000 | 500.0 | 2.0 | 250.0 | 4 |")
@@ -313,3 +315,21 @@ def test_few_receivers_are_the_first_of_many():
     assert (many[:, 0] > 0.0).all()
     assert (receivers(7, 1) == many[:7]).all()
     assert (receivers(120, 2) != many).any()
+
+
+def test_disputed_receivers_are_those_with_paths_the_reference_lacks():
+    reference = paths([(1.0, 10e-9)], [(1.0, 10e-9)])
+    found = paths([(1.0, 10e-9)], [(1.0, 10e-9), (0.5, 20e-9)])
+    assert unmatched(reference, found).tolist() == [1]
+    # Beyond the window nobody asks.
+    weak = paths([(1.0, 10e-9)], [(1.0, 10e-9), (0.005, 20e-9)])
+    assert unmatched(reference, weak).tolist() == []
+
+
+def test_union_adds_what_the_reference_lacks_and_nothing_twice():
+    reference = paths([(1.0, 10e-9)], [(1.0, 10e-9)])
+    more = paths([(1.0, 10e-9), (0.5, 20e-9)])
+    both = union(reference, np.array([1]), more)
+    assert both.there.sum(axis=2).tolist() == [[1], [2]]
+    again = union(both, np.array([1]), more)
+    assert again.there.sum(axis=2).tolist() == [[1], [2]]
