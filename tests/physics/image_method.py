@@ -20,6 +20,8 @@ from twin.units import SPEED_OF_LIGHT_M_PER_S
 # Rays in a room of some ten metres start a tenth of a millimetre off the surfaces.
 MARGIN_M = 1e-3
 _SAME_PLANE_M = 1e-6
+# What a tracer calls no path, ten times over: amplitude of metal's transmission, in free space's.
+_NO_PATH = 1e-5
 # Triangles that share a side are one sheet: the seam is no edge.
 _SEAM_M = 1e-7
 _LEVEL = 1e-12
@@ -80,7 +82,7 @@ def dyad(table, point, access_point, path):
     return arrival @ table.transfer[place].astype(complex) @ departure.T
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Path:
     """A path of a link.
 
@@ -211,6 +213,16 @@ class Sheets:
             crossings = max_depth - order if refraction else 0
             found += self._checked(corners, planes, crossings, margin_m)
         return found
+
+    def loud(self, paths, range_db):
+        """Sure paths not farther than that below the strongest."""
+        sure = [
+            path
+            for path in paths
+            if path.sure and path.strength > _NO_PATH * abs(wave(path.length_m, self.frequency_hz))
+        ]
+        least = max((path.strength for path in sure), default=0.0) * 10 ** (-range_db / 20)
+        return [path for path in sure if path.strength >= least]
 
     def _chains(self, transmitter, receiver, order, margin_m):
         """Corners (m, order + 2, 3) whose reflections lie on sheets or near, and their planes."""

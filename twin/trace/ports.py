@@ -62,5 +62,6 @@ def angles(
     direction: npt.NDArray[np.float64],
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Azimuth and zenith (m,) [rad] of unit vectors (m, 3)."""
-    x, y, z = direction.T
+    # A zero with a sign would turn the azimuth by half a turn or more.
+    x, y, z = direction.T + 0.0
     return np.arctan2(y, x).astype(np.float32), np.arctan2(np.hypot(x, y), z).astype(np.float32)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from twin.trace import backend
-from twin.trace.mirrors import NO_PLANE, Mirrors, height, move_off
+from twin.trace.mirrors import NO_PLANE, Hit, Mirrors, height, move_off
 
 backend.prepare()
 
@@ -82,6 +82,8 @@ def walk(
     """
     count = dr.width(start)
     point, normal = start, dr.zeros(mi.Vector3f, count)
+    # The station passed last: from there to the next the path is straight.
+    base = start
     passed, crossed_so_far = dr.zeros(mi.UInt, count), dr.zeros(mi.UInt, count)
     walking, arrived = dr.full(mi.Bool, True, count), dr.full(mi.Bool, False, count)
     steps = []
@@ -125,6 +127,7 @@ def walk(
         diffracted = walking & to_edge & ~hit.found
         arrived |= walking & ~to_mirror & ~to_edge & ~hit.found
         on_surface = reflected | crossed
+        met = _on_path(base, aim, hit)
         walking = walking & (on_surface | diffracted)
         passed += dr.select(reflected | diffracted, mi.UInt(1), mi.UInt(0))
         crossed_so_far += dr.select(crossed, mi.UInt(1), mi.UInt(0))
@@ -137,13 +140,27 @@ def walk(
                 kind=dr.select(diffracted, mi.UInt(InteractionType.DIFFRACTION), kind),
                 shape=dr.select(diffracted, wedge_shape, hit.shape),
                 primitive=dr.select(diffracted, wedge_face, hit.primitive),
-                point=dr.select(diffracted, target, hit.point),
+                point=dr.select(diffracted, target, met),
             )
         )
-        point = dr.select(on_surface, hit.point, dr.select(diffracted, aim, point))
+        base = dr.select(reflected, met, dr.select(diffracted, aim, base))
+        point = dr.select(on_surface, met, dr.select(diffracted, aim, point))
         normal = dr.select(on_surface, hit.normal, dr.select(diffracted, mi.Vector3f(0.0), normal))
     # The last step of a walk that arrives is no interaction.
     return arrived, steps[:-1]
+
+
+def _on_path(base: mi.Point3f, aim: mi.Point3f, hit: Hit) -> mi.Point3f:
+    """Where the straight way from one station to the next meets the surface that was hit.
+
+    The ray runs a little beside the path, and its own hit would give short legs wrong directions,
+    and paths wrong fields. Not where it grazes the surface.
+    """
+    straight = mi.Vector3f(aim - base)
+    fall = dr.dot(hit.normal, straight)
+    share = mi.Float(dr.dot(hit.normal, mi.Vector3f(hit.point - base)) / fall)
+    met = base + mi.Point3f(share * straight)  # type: ignore[operator]
+    return mi.Point3f(dr.select(dr.abs(fall) > 1e-4 * dr.norm(straight), met, hit.point))
 
 
 def as_buffer(
