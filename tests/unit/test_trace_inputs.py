@@ -473,10 +473,10 @@ def test_memory_of_a_candidate_covers_the_buffers(depth, diffraction):
 
 
 def test_rays_double_at_every_surface_but_the_last():
-    assert search_bytes(0, True, 1000) == search_bytes(1, True, 1000) == 40_000
-    assert search_bytes(4, True, 1000) == 8 * 40_000
-    assert search_bytes(4, False, 1000) == 40_000
-    assert search_bytes(1, True, 10**7) == 40 * chains._RAYS_AT_ONCE
+    assert search_bytes(0, True, 1000) == search_bytes(1, True, 1000) == 140_000
+    assert search_bytes(4, True, 1000) == 8 * 140_000
+    assert search_bytes(4, False, 1000) == 140_000
+    assert search_bytes(1, True, 10**7) == 140 * chains._RAYS_AT_ONCE
 
 
 def memory(**changes):
@@ -484,15 +484,15 @@ def memory(**changes):
 
 
 def test_depth_beyond_memory():
-    # 200,000 rays of 40 bytes, doubled eight times: 1.91 GiB.
-    assert memory(max_depth=9) == []
-    (fault,) = memory(max_depth=10)
+    # 200,000 rays of 140 bytes, doubled six times: 1.67 GiB.
+    assert memory(max_depth=7) == []
+    (fault,) = memory(max_depth=8)
     assert (fault.where, fault.key) == ("trace", "max_depth")
-    assert fault.expected == "a depth whose search fits into memory_gib (2): at most 9"
-    assert fault.found == "10, which takes up to 3.8 GiB"
-    assert memory(max_depth=10, memory_gib=4.0) == []
+    assert fault.expected == "a depth whose search fits into memory_gib (2): at most 7"
+    assert fault.found == "8, which takes up to 3.3 GiB"
+    assert memory(max_depth=8, memory_gib=4.0) == []
     assert memory(max_depth=10, refraction=False) == []
-    assert memory(max_depth=10, rays_per_round=100_000) == []
+    assert memory(max_depth=8, rays_per_round=100_000) == []
 
 
 def test_paths_may_need_more_than_rays(monkeypatch):

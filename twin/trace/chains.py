@@ -27,7 +27,7 @@ from twin.seeds import stream
 from twin.trace.mirrors import Mirrors, to_device
 from twin.trace.tree import ChainTree, follow
 
-# Rays traced at once; depth d follows up to 2^(d-1) times as many, 40 bytes each.
+# Rays traced at once; depth d follows up to 2^(d-1) times as many (`twin.trace.inputs`).
 _RAYS_AT_ONCE = 1 << 18
 MIN_ROUNDS = 2
 

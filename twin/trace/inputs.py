@@ -60,7 +60,8 @@ GAP_M = 0.1
 MIN_CANDIDATES = 10_000
 # Of the search for chains (`twin.trace.chains`).
 RAYS_AT_ONCE = 1 << 18
-RAY_BYTES = 40
+# With all arrays that are alive at its last surface; measured.
+RAY_BYTES = 140
 
 # Cosine of the angle below which two triangles lie in one plane.
 _PARALLEL = 0.9999

@@ -35,6 +35,8 @@ def in_batches(
     while start < len(points):
         try:
             tables.append(solve(points[start : start + size]))
+            start += size
+            continue
         except (MemoryError, RuntimeError) as error:
             if not _out_of_memory(error):
                 raise
@@ -43,11 +45,10 @@ def in_batches(
                     "the memory of this machine does not suffice to trace one receiver: lower "
                     f"max_depth or memory_gib ({' '.join(str(error).split())[:200]})"
                 ) from error
-            size = (min(size, len(points) - start) + 1) // 2
-            _log.warning("out of memory: going on with %d receivers at a time", size)
-            release()
-        else:
-            start += size
+        # Here the error, and with it the arrays of the failed batch, is gone.
+        size = (min(size, len(points) - start) + 1) // 2
+        _log.warning("out of memory: going on with %d receivers at a time", size)
+        release()
     return join(tables, axis=0)
 
 

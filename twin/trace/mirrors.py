@@ -72,12 +72,12 @@ class Mirrors:
         self._low = _vectors(mi.Vector2f, self.planes.low - slack)
         self._high = _vectors(mi.Vector2f, self.planes.high + slack)
 
-    def first_hit(
-        self, ray: mi.Ray3f, active: mi.Bool | bool = True, *, coherent: bool = True
-    ) -> Hit:
+    def first_hit(self, ray: mi.Ray3f, active: mi.Bool | bool = True) -> Hit:
         """Nearest triangle on each active ray."""
+        # Followed together ("coherent"), rays that meet a rim between two triangles would get one
+        # or the other depending on their neighbours, and results on the batch.
         met = self._scene.ray_intersect(
-            ray, ray_flags=mi.RayFlags.Minimal, coherent=coherent, active=active
+            ray, ray_flags=mi.RayFlags.Minimal, coherent=False, active=active
         )
         found = met.is_valid() & active
         shape = mi.UInt(dr.reinterpret_array(mi.UInt, met.shape))

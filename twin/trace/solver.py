@@ -32,6 +32,8 @@ from sionna import rt  # noqa: E402
 # (besides, and for each interaction) [bytes].
 _PAIR_BYTES = 24
 _PATH_BYTES, _INTERACTION_BYTES = 600, 150
+# Of a diffuse path from Sionna's tensors to the table.
+_DIFFUSE_BYTES = 400
 # More at once is no faster.
 _MOST_PAIRS, _MOST_PATHS = 1 << 23, 1 << 18
 _MOST_RECEIVERS = 1 << 14
@@ -180,16 +182,21 @@ class _Link:
         """Receivers and paths at once that the memory allows."""
         budget = self._settings.memory_gib * 2**30
         largest = max(len(part.tracker) for part in self._parts)
-        pairs = min(int(budget / 2 / _PAIR_BYTES), _MOST_PAIRS)
+        allowed = int(budget / 2 / _PAIR_BYTES)
         each = _PATH_BYTES + _INTERACTION_BYTES * (self._settings.max_depth + 1)
-        if pairs < largest:
+        if allowed < largest:
             raise TraceError(
                 f"{largest} chains of interactions need {largest * _PAIR_BYTES * 2 / 2**30:.2f} "
                 f"GiB for one receiver, memory_gib allows {self._settings.memory_gib:g}: raise it, "
                 "or lower max_depth"
             )
+        receivers = min(allowed, max(_MOST_PAIRS, largest)) // largest
+        if self._settings.diffuse:
+            receivers = min(
+                receivers, _with_diffuse(self._settings, self._settings.diffuse_samples)
+            )
         return (
-            min(pairs // largest, _MOST_RECEIVERS),
+            min(receivers, _MOST_RECEIVERS),
             max(min(int(budget / 4 / each), _MOST_PATHS), 1),
         )
 
@@ -235,6 +242,12 @@ class _Link:
                 yield finished(listed, self._frequency_hz, [self._antenna])
 
 
+def _with_diffuse(settings: TraceSettings, samples: int) -> int:
+    """Receivers at once whose diffuse paths, one a ray and surface at most, the memory allows."""
+    each = _DIFFUSE_BYTES * samples * max(settings.max_depth, 1)
+    return max(int(settings.memory_gib * 2**30 / 4 / each), 1)
+
+
 def solve_stock(
     built: rt.Scene,
     transmitters: npt.NDArray[np.float64],
@@ -260,4 +273,7 @@ def solve_stock(
         found = stock_paths(built, transmitters, batch, settings, antennas)
         return tabulate(found, len(batch), len(transmitters), settings.max_paths)
 
-    return Solution(in_batches(table, points, _STOCK_RECEIVERS))
+    size = _STOCK_RECEIVERS
+    if settings.diffuse:
+        size = min(size, _with_diffuse(settings, settings.stock_samples))
+    return Solution(in_batches(table, points, size))

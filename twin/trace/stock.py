@@ -121,14 +121,14 @@ def _devices(
     own = [*built.transmitters.values(), *built.receivers.values()]
     arrays = built.tx_array, built.rx_array
     slots = SBCandidateGenerator.MIN_SPEC_COUNT_SIZE
-    # `max_num_paths_per_src` would enlarge this table too, and every other buffer with it.
-    SBCandidateGenerator.MIN_SPEC_COUNT_SIZE = HASH_SLOTS
     ours = [
         *(rt.Transmitter(f"fingertwin_tx_{i}", _point(x)) for i, x in enumerate(transmitters)),
         *(rt.Receiver(f"fingertwin_rx_{i}", _point(x)) for i, x in enumerate(points)),
     ]
     both = rt.PlanarArray(num_rows=1, num_cols=1, pattern="iso", polarization="VH")
     try:
+        # `max_num_paths_per_src` would enlarge this table too, and every other buffer with it.
+        SBCandidateGenerator.MIN_SPEC_COUNT_SIZE = HASH_SLOTS
         built.remove([device.name for device in own])
         built.add(ours)
         built.tx_array, built.rx_array = both, both
@@ -137,9 +137,11 @@ def _devices(
         SBCandidateGenerator.MIN_SPEC_COUNT_SIZE = slots
         built.remove([device.name for device in ours])
         built.add(own)
-        # A scene of ours has none, and Sionna takes no None.
-        if None not in arrays:
-            built.tx_array, built.rx_array = arrays
+        # A scene may have none, and Sionna takes no None.
+        if arrays[0] is not None:
+            built.tx_array = arrays[0]
+        if arrays[1] is not None:
+            built.rx_array = arrays[1]
 
 
 def _point(values: npt.NDArray[np.float64]) -> mi.Point3f:

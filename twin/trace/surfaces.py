@@ -64,8 +64,10 @@ class Planes:
 def find_planes(triangles: npt.NDArray[np.float32]) -> Planes:
     """Group triangles (t, 3, 3) [m] into planes.
 
-    Triangles without area belong to planes of their own; no ray meets them.
+    Triangles without area may share any plane; no ray meets them.
     """
+    # A zero has one sign.
+    triangles = triangles + np.float32(0.0)
     order = np.lexsort(triangles.reshape(len(triangles), 9).T)
     sorted_triangles = np.ascontiguousarray(triangles[order])
     digest = hashlib.sha256(sorted_triangles.astype("<f4").tobytes()).hexdigest()
@@ -160,11 +162,12 @@ def _near_pairs(
 def _axes(
     normal: npt.NDArray[np.float64], corner: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    # Along the longest side, so that the box around a rectangle is the rectangle.
+    # Along the second longest side, so that the box around a rectangle is the rectangle: the
+    # longest side of its halves is its diagonal.
     sides = np.roll(corner, -1, axis=1) - corner
-    length = np.linalg.norm(sides, axis=2)
-    longest = np.take_along_axis(sides, length.argmax(axis=1)[:, None, None], axis=1)[:, 0]
-    across = np.cross(normal, longest)
+    middle = np.linalg.norm(sides, axis=2).argsort(axis=1, kind="stable")[:, 1]
+    second = np.take_along_axis(sides, middle[:, None, None], axis=1)[:, 0]
+    across = np.cross(normal, second)
     size = np.linalg.norm(across, axis=1, keepdims=True)
     # A triangle without area has no normal; any axes do.
     across = np.where(size > 0.0, across / np.where(size > 0.0, size, 1.0), [1.0, 0.0, 0.0])
