@@ -194,7 +194,9 @@ def trace_job(
         visits,
         plan.spec.snapshots // visits,
     )
-    block = traced.rename(rss="received_power")
+    # How the search went is of an access point, and a block holds what is of a point.
+    searched = [name for name in traced.data_vars if traced[name].dims == ("ap",)]
+    block = traced.drop_vars(searched).rename(rss="received_power")
     block["rss"], block["rtt"] = heard["rss"], heard["rtt"]
     everything = slice(0, len(plan.points))
     write_shard(store, plan.site, realisation, everything, block, config_digest)
