@@ -158,10 +158,7 @@ class EdgeTracker:
 
     def possible(self, receivers: mi.Point3f) -> Pairs:
         """See `twin.trace.specular.Tracker.possible`."""
-        number = dr.opaque(mi.UInt, dr.width(receivers))
-        place = dr.arange(mi.UInt, self._count * dr.width(receivers))
-        chain = place // number
-        pairs = Pairs(chain, place - chain * number)
+        pairs = Pairs.every(self._count, dr.width(receivers))
         inside = self._inside(pairs, receivers)
         dr.eval(inside)
         return pairs.where(inside)

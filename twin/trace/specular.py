@@ -86,6 +86,14 @@ class Pairs:
     chain: mi.UInt
     receiver: mi.UInt
 
+    @classmethod
+    def every(cls, chains: int, receivers: int) -> Pairs:
+        """Each chain with each receiver."""
+        number = dr.opaque(mi.UInt, receivers)
+        place = dr.arange(mi.UInt, chains * receivers)
+        chain = place // number
+        return cls(chain, place - chain * number)
+
     def __len__(self) -> int:
         return int(dr.width(self.chain))
 
@@ -146,10 +154,7 @@ class Tracker:
 
     def possible(self, receivers: mi.Point3f) -> Pairs:
         """Pairs of a chain and one of the receivers that arithmetic does not rule out."""
-        number = dr.opaque(mi.UInt, dr.width(receivers))
-        place = dr.arange(mi.UInt, self._count * dr.width(receivers))
-        chain = place // number
-        pairs = Pairs(chain, place - chain * number)
+        pairs = Pairs.every(self._count, dr.width(receivers))
         for reflections in range(1, self._order + 1):
             inside = self._inside(pairs, receivers, reflections)
             dr.eval(inside)
