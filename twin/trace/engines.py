@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,21 +18,10 @@ from twin.trace.ports import NUMERICAL_FLOOR, Antenna
 from twin.trace.solver import Solution, solve_chains, solve_stock
 from twin.trace.stock import HASH_SLOTS
 
-backend.prepare()
 
-from sionna import rt  # noqa: E402
-
-
-class _Engine(ABC):
-    @abstractmethod
-    def _solve(
-        self,
-        built: rt.Scene,
-        transmitters: npt.NDArray[np.float64],
-        points: npt.NDArray[np.float64],
-        settings: TraceSettings,
-        antennas: Sequence[Antenna],
-    ) -> Solution: ...
+class _Engine:
+    # Both solvers take the same: scene, transmitters, points, settings and antennas.
+    _solve: ClassVar[Callable[..., Solution]]
 
     def solve(
         self, scene: Scene, points: npt.NDArray[np.float64], settings: TraceSettings
@@ -57,15 +46,7 @@ class ChainEngine(_Engine):
 
     name = "chains"
 
-    def _solve(
-        self,
-        built: rt.Scene,
-        transmitters: npt.NDArray[np.float64],
-        points: npt.NDArray[np.float64],
-        settings: TraceSettings,
-        antennas: Sequence[Antenna],
-    ) -> Solution:
-        return solve_chains(built, transmitters, points, settings, antennas)
+    _solve = staticmethod(solve_chains)
 
     def provenance(self) -> dict[str, str]:
         """See `twin.trace.engine.PathEngine`."""
@@ -81,15 +62,7 @@ class StockEngine(_Engine):
 
     name = "stock"
 
-    def _solve(
-        self,
-        built: rt.Scene,
-        transmitters: npt.NDArray[np.float64],
-        points: npt.NDArray[np.float64],
-        settings: TraceSettings,
-        antennas: Sequence[Antenna],
-    ) -> Solution:
-        return solve_stock(built, transmitters, points, settings, antennas)
+    _solve = staticmethod(solve_stock)
 
     def provenance(self) -> dict[str, str]:
         """See `twin.trace.engine.PathEngine`."""
