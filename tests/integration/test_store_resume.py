@@ -20,7 +20,8 @@ from twin.errors import StoreError
 from twin.seeds import stream
 from twin.store.layout import Job
 from twin.store.reader import open_site
-from twin.store.schema import VARIABLES, SiteSpec
+from twin.store.schema import VARIABLES
+from twin.store.spec import SiteSpec
 from twin.store.verify import digest, verify
 from twin.store.writer import create_site, pending_jobs, publish, write_shard
 
@@ -46,7 +47,7 @@ SPEC = SiteSpec(
 def trace(job: Job) -> xr.Dataset:
     """Stands in for a ray tracer: values fixed by the job."""
     variables = {}
-    for name in SPEC.job_variables:
+    for name in SPEC.point_variables:
         variable = VARIABLES[name]
         shape = (job.stop - job.start, *(SPEC.sizes[dim] for dim in variable.dims[2:]))
         values = stream(3, name, job.realisation, job.start).normal(size=shape)

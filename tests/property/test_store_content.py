@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from twin.store.content import StreamDigest, canonical_bytes, variable_digest
+from twin.store.content import StreamDigest, canonical_pieces, variable_digest
 from twin.store.layout import jobs_of
-from twin.store.schema import SiteSpec
+from twin.store.spec import SiteSpec
 
 shapes = hnp.array_shapes(min_dims=2, max_dims=3, max_side=5)
 floats = hnp.arrays(np.float32, shapes, elements=st.floats(width=32, allow_nan=True))
@@ -61,7 +61,7 @@ def test_text_is_told_apart(words: list[str]) -> None:
     joined = ["".join(words), *[""] * (len(words) - 1)]
     first = np.array(words, dtype=object)
     second = np.array(joined, dtype=object)
-    assert (canonical_bytes(first) == canonical_bytes(second)) == (words == joined)
+    assert (list(canonical_pieces(first)) == list(canonical_pieces(second))) == (words == joined)
 
 
 @given(st.integers(1, 3), st.integers(1, 40), st.integers(1, 50))

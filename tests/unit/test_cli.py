@@ -11,7 +11,8 @@ import psutil
 import pytest
 import yaml
 
-from twin import cli, doctor
+from twin import doctor
+from twin.cli import main as cli
 from twin.errors import InputError, TraceError
 from twin.measured.registry import WIFI_RTT_ROOMS
 
@@ -244,7 +245,7 @@ def keys_known(schema: dict, part: dict, content: object) -> bool:
 def test_schemas_describe_the_files_that_ship(twin, tmp_path):
     folder = tmp_path / "new" / "schemas"
     assert twin("schema", folder)[0] == 0
-    root = Path(cli.__file__).parents[1]
+    root = Path(cli.__file__).parents[2]
     shipped = {
         "scene": root / "scenes" / "office_wing" / "scene.yaml",
         "perturbation": root / "scenes" / "office_wing" / "perturbation.yaml",

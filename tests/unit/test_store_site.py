@@ -15,9 +15,12 @@ from pydantic import JsonValue
 
 from twin.errors import InputError, StoreError
 from twin.seeds import stream
-from twin.store.layout import Job, jobs_of, receipts_dir
-from twin.store.reader import environments, info, open_site
-from twin.store.schema import VARIABLES, SiteSpec, ap_positions, drawn_quantities
+from twin.store.layout import Job, jobs_of
+from twin.store.provenance import program
+from twin.store.reader import environments, open_site
+from twin.store.schema import VARIABLES
+from twin.store.spec import SiteSpec, drawn_quantities, vectors
+from twin.store.summary import info
 from twin.store.verify import digest, verify
 from twin.store.writer import create_site, pending_jobs, publish, write_shard
 
@@ -32,14 +35,22 @@ def make_spec(shard_points: int = 4, **config: JsonValue) -> SiteSpec:
         realisations=("first", "second"),
         points=10,
         access_points=("AP1", "AP2"),
-        variables=("rss", "rtt", "csi", "los", "path_gain", "power_left_out"),
-        ap_position_m=ap_positions(APS),
+        variables=(
+            "rss",
+            "rtt",
+            "csi",
+            "los",
+            "split",
+            "path_gain",
+            "power_left_out",
+            "rounds_reflections",
+        ),
+        ap_position_m=vectors(APS),
         snapshots=3,
         paths=2,
         subcarriers=4,
         subcarrier_spacing_hz=1e6,
         drawn=drawn_quantities([{"height": 1.0}, {"height": 1.5}], {"height": "m"}),
-        split=(1,) * 7 + (2,) * 3,
         shard_points=shard_points,
         config={"seed": 7, **config},
         attributes={"licence": "none"},
@@ -49,7 +60,7 @@ def make_spec(shard_points: int = 4, **config: JsonValue) -> SiteSpec:
 def make_block(spec: SiteSpec, job: Job) -> xr.Dataset:
     """Values that depend on realisation and point alone, so that any cut gives the same site."""
     variables: dict[str, tuple[Sequence[str], np.ndarray]] = {}
-    for name in spec.job_variables:
+    for name in spec.point_variables:
         variable = VARIABLES[name]
         shape = [spec.sizes[dim] for dim in variable.dims[1:]]
         values = stream(1, name, job.realisation).normal(size=shape)
@@ -57,11 +68,16 @@ def make_block(spec: SiteSpec, job: Job) -> xr.Dataset:
             values = np.ones(shape)
         if name == "los":
             values = np.zeros(shape)
+        if name == "split":
+            values = np.array([1] * 7 + [2] * 3)
+        if name == "path_gain":
+            values = np.sort(values)[..., ::-1] + 10.0
         if name == "rss":
             values[0, :, 0] = np.nan
             values[1, 0, 0] = np.nan
         variables[name] = (variable.dims[1:], values[job.points].astype(variable.dtype))
     variables["ap_position"] = (("ap", "xyz"), APS[job.realisation])
+    variables["rounds_reflections"] = (("ap",), np.array([3, 4], np.int16))
     return xr.Dataset(variables, coords={"ap": list(spec.access_points)})
 
 
@@ -95,7 +111,7 @@ def test_round_trip(store: Path) -> None:
     spec = make_spec()
     for realisation in range(2):
         whole = make_block(spec, Job(realisation, 0, 10))
-        for name in spec.job_variables:
+        for name in spec.point_variables:
             found = dataset[name].isel(realisation=realisation).to_numpy()
             np.testing.assert_array_equal(found, whole[name].to_numpy())
             assert found.dtype == np.dtype(VARIABLES[name].dtype)
@@ -105,7 +121,7 @@ def test_round_trip(store: Path) -> None:
     assert dataset["subcarrier"].to_numpy().tolist() == [-2e6, -1e6, 0.0, 1e6]
     assert dataset["rtt"].attrs["units"] == "m"
     assert dataset.attrs["Conventions"] == "CF-1.12"
-    assert dataset.attrs["provenance"] == [{"engine": "fake"}]
+    assert dataset.attrs["provenance"] == [{**program(), "engine": "fake"}]
 
 
 def test_plain_xarray_reads_without_a_warning(store: Path) -> None:
@@ -173,7 +189,8 @@ def test_create_again_keeps_finished_jobs(unfinished: Path) -> None:
     create_site(unfinished, SITE, spec, provenance={"engine": "other"})
     fill(unfinished, spec, pending_jobs(unfinished, SITE))
     publish(unfinished, SITE)
-    assert open_site(unfinished, SITE).attrs["provenance"] == [{}, {"engine": "other"}]
+    records = open_site(unfinished, SITE).attrs["provenance"]
+    assert records == [program(), {**program(), "engine": "other"}]
 
 
 def test_drift_is_refused_with_every_difference(store: Path) -> None:
@@ -221,7 +238,7 @@ def test_foreign_places_are_refused_and_left_alone(tmp_path: Path) -> None:
         (file, "a file"),
         (folder, "does not open as a Zarr v3 group"),
         (foreign, "without the attribute 'schema'"),
-        (newer, "expected 'fingertwin/store@1', found 'fingertwin/store@99'"),
+        (newer, "expected 'fingertwin/store@2', found 'fingertwin/store@99'"),
     ):
         before = sorted(path.rglob("*"))
         with pytest.raises(InputError, match=found):
@@ -242,7 +259,7 @@ def test_unwritable_output_is_refused(tmp_path: Path) -> None:
 def test_reading_a_place_without_store_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected a store, found nothing there"):
         verify(tmp_path / "absent.zarr")
-    with pytest.raises(InputError, match="an empty folder"):
+    with pytest.raises(InputError, match="nothing there"):
         verify(tmp_path)
 
 
@@ -276,7 +293,7 @@ def test_block_is_refused_with_all_problems(unfinished: Path) -> None:
         "rss: expected {'point': 4, 'snapshot': 3, 'ap': 2}, found {'point': 4, 'ap': 2}",
         "los: expected int8, found float64",
         "temperature: not a variable of the schema",
-        "position: not a finite number",
+        "position: expected a finite number, found nan at point 0, xyz 0 of the block (12 in all)",
         "csi: missing",
         "ap: expected ('AP1', 'AP2'), found ('AP2', 'AP1')",
         "subcarrier: not the offsets of the spec",
@@ -291,7 +308,7 @@ def test_variables_the_site_does_not_keep_are_left_out(unfinished: Path) -> None
     block = make_block(spec, Job(0, 0, 4))
     block["toa"] = (("point", "ap"), np.zeros((4, 2)))
     receipt = write_shard(unfinished, SITE, 0, slice(0, 4), block, spec.digest)
-    assert set(receipt.digests) == set(spec.job_variables)
+    assert set(receipt.digests) == {*spec.job_variables} - {"receipt"}
 
 
 def test_jobs_of_another_config_and_of_published_sites_are_refused(store: Path) -> None:
@@ -312,24 +329,24 @@ def test_receipt_tells_of_the_block(unfinished: Path) -> None:
     receipt = write_shard(unfinished, SITE, 0, slice(0, 4), block, spec.digest)
     assert (receipt.points, receipt.points_without_path) == (4, 1)
     assert receipt.power_left_out_max == 0.5
-    text = (receipts_dir(unfinished, SITE) / "r0000-p0000.json").read_text(encoding="utf-8")
-    assert json.loads(text) == receipt.model_dump(mode="json")
+    stored = zarr.open_array(unfinished, path=f"{SITE}/receipt", mode="r")[0, 0]
+    assert json.loads(str(stored)) == receipt.model_dump(mode="json")
 
 
 @pytest.mark.parametrize("damage", ["half", "other config", "other digest", "not text"])
 def test_damaged_receipt_counts_as_pending(unfinished: Path, damage: str) -> None:
     spec = make_spec()
     fill(unfinished, spec, jobs_of(spec))
-    path = receipts_dir(unfinished, SITE) / "r0001-p0002.json"
-    text = path.read_text(encoding="utf-8")
-    content = json.loads(text)
+    path = unfinished / SITE / "receipt" / "c" / "1" / "2"
+    receipts = zarr.open_array(unfinished, path=f"{SITE}/receipt", mode="r+")
+    content = json.loads(str(receipts[1, 2]))
     if damage == "half":
-        path.write_text(text[: len(text) // 2], encoding="utf-8")
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     elif damage == "not text":
         path.write_bytes(b"\xff\xfe\x00")
     else:
         key = "config_digest" if damage == "other config" else "digest"
-        path.write_text(json.dumps(content | {key: "0" * 64}), encoding="utf-8")
+        receipts[1, 2] = json.dumps(content | {key: "0" * 64})
     assert pending_jobs(unfinished, SITE) == (Job(1, 8, 10),)
 
 
@@ -398,7 +415,10 @@ def test_lost_file_is_named_even_where_it_held_fill_values(unfinished: Path) -> 
     publish(unfinished, SITE)
     (unfinished / SITE / "rtt" / "c" / "0" / "2" / "0" / "0").unlink()
     (fault,) = verify(unfinished)
-    assert (fault.key, fault.found) == ("rtt, realisation 0, points 8:10", "no file")
+    assert (fault.key, fault.found) == (
+        "rtt, realisation 0, points 8:10",
+        "no file room/rtt/c/0/2/0/0",
+    )
 
 
 @pytest.mark.parametrize(
@@ -423,7 +443,7 @@ def test_damage_outside_the_jobs_is_named(
     path.write_bytes(content)
     (fault,) = verify(store)
     assert fault.key == key
-    with pytest.raises(StoreError, match="Delete that folder"):
+    with pytest.raises(StoreError, match="Generate the site anew"):
         publish(store, SITE)
 
 

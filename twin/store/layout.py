@@ -1,23 +1,27 @@
-"""Where things lie in a store, and the refusal of folders that are not one."""
+"""Jobs and sites of a store, and the refusal of places that are not one."""
 
 from __future__ import annotations
 
 import re
-import shutil
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import zarr
 from pydantic import JsonValue, ValidationError
+from zarr.abc.store import Store
+from zarr.errors import ContainsGroupError
 
-from twin.errors import Fault, InputError, StoreError
-from twin.store.schema import SCHEMA_VERSION, SiteSpec
+from twin.errors import Fault, InputError, StoreError, refuse
+from twin.store.schema import SCHEMA_VERSION
+from twin.store.spec import SiteSpec
+from twin.store.storage import READ_ERRORS, STORAGE_ERRORS, Storage, reported
 
-_SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+METADATA = "zarr.json"
 StoredArray = zarr.Array[Any]
 
 _UNPUBLISHED_CURE = "Finish the run that writes it: the same command again does what is missing."
+_OLD_VERSIONS = ("fingertwin/store@1",)
 
 
 @dataclass(frozen=True, order=True)
@@ -33,9 +37,13 @@ class Job:
         """The block along the point dimension."""
         return slice(self.start, self.stop)
 
+    def block(self, spec: SiteSpec) -> int:
+        """Index of the block among those of its realisation."""
+        return self.start // spec.shard_points
+
     def name(self, spec: SiteSpec) -> str:
         """Short name, unique within the site, such as ``r0003-p0001``."""
-        return f"r{self.realisation:04d}-p{self.start // spec.shard_points:04d}"
+        return f"r{self.realisation:04d}-p{self.block(spec):04d}"
 
 
 def jobs_of(spec: SiteSpec) -> tuple[Job, ...]:
@@ -47,125 +55,154 @@ def jobs_of(spec: SiteSpec) -> tuple[Job, ...]:
     )
 
 
-def site_dir(store_path: Path, site: str) -> Path:
-    """Folder of a site's group."""
-    return store_path / site
-
-
-def receipts_dir(store_path: Path, site: str) -> Path:
-    """Folder of a site's receipts.
-
-    It lies inside the ``status`` array, where Zarr reads named chunks only: in the group's own
-    folder every reader would be warned of an object that is no part of the hierarchy.
-    """
-    return site_dir(store_path, site) / "status" / "receipts"
-
-
-def building_dir(store_path: Path, site: str) -> Path:
-    """Where a site is put together before it moves in: beside the store, so a move is atomic."""
-    return store_path.parent / f".{store_path.name}.{site}.building"
-
-
-def site_name_fault(store_path: Path, site: str) -> Fault | None:
+def site_name_fault(url: str, site: str) -> Fault | None:
     """The fault in a site's name, if it has one."""
-    if _SITE_NAME.fullmatch(site):
+    if SITE_NAME.fullmatch(site):
         return None
     expected = "a name of letters, digits, '_' and '-' that starts with a letter or digit"
-    return Fault(str(store_path), "site", expected, repr(site))
+    return Fault(url, "site", expected, repr(site))
 
 
-def store_fault(store_path: Path) -> Fault | None:
-    """Why the path cannot be read as one of our stores, or None."""
-    where = str(store_path)
-    if not store_path.exists():
-        return Fault(where, "", "a store", "nothing there")
-    if not store_path.is_dir():
-        return Fault(where, "", "a store (a folder)", "a file", "Name another output.")
-    if _is_vacant(store_path):
-        return Fault(where, "", "a store", "an empty folder")
-    return _foreign_fault(store_path)
+def store_fault(place: Storage) -> Fault | None:
+    """Why the place cannot be read as one of our stores, or None."""
+    obstacle = place.obstacle()
+    if obstacle:
+        return Fault(place.url, "", "a store", obstacle, "Name another one.")
+    if not place.names():
+        return Fault(place.url, "", "a store", "nothing there")
+    return _foreign_fault(place)
 
 
-def occupant_fault(store_path: Path) -> Fault | None:
-    """Why the path cannot become a store of ours, or go on being one; or None."""
-    absent = not store_path.exists() or _is_vacant(store_path)
-    return None if absent else store_fault(store_path)
+def occupant_fault(place: Storage) -> Fault | None:
+    """Why the place cannot become a store of ours, or go on being one; or None."""
+    vacant = not place.obstacle() and not place.names()
+    return None if vacant else store_fault(place)
 
 
-def _foreign_fault(folder: Path) -> Fault | None:
-    """Why a folder with something in it is not one of our stores, or None."""
-    where = str(folder)
+def _foreign_fault(place: Storage) -> Fault | None:
+    """Why a place with something in it is not one of our stores, or None."""
+    cure = "Name another output."
     try:
-        attrs = zarr.open_group(folder, mode="r", zarr_format=3).attrs.asdict()
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        found = f"a folder that does not open as a Zarr v3 group ({type(error).__name__})"
-        return Fault(where, "", "a store of ours", found, "Name another output.")
+        attrs = zarr.open_group(place.view(), mode="r", zarr_format=3).attrs.asdict()
+    except READ_ERRORS as error:
+        found = f"something that does not open as a Zarr v3 group ({type(error).__name__})"
+        if {"refs", "snapshots"} <= set(place.names()):
+            found, cure = "an Icechunk repository", f"Name it as icechunk:{place.url}"
+        return Fault(place.url, "", "a store of ours", found, cure)
     version = attrs.get("schema")
     if version is None:
         found = "a Zarr group without the attribute 'schema'"
-        return Fault(where, "", "a store of ours", found, "Name another output.")
-    if version != SCHEMA_VERSION:
+        return Fault(place.url, "", "a store of ours", found, cure)
+    if version in _OLD_VERSIONS:
+        cure = f"Bring it up to date: twin store migrate {place.url} NEW"
+    elif version != SCHEMA_VERSION:
         cure = "Use the version of this program that wrote it, or generate it anew."
-        return Fault(where, "schema", repr(SCHEMA_VERSION), repr(version), cure)
-    return None
+    else:
+        return None
+    return Fault(place.url, "schema", repr(SCHEMA_VERSION), repr(version), cure)
 
 
-def prepare_store(store_path: Path) -> None:
+def prepare_store(place: Storage) -> None:
     """Create the store where there is none yet.
 
     Raises:
         InputError: the place is taken by something else, or cannot be written.
     """
-    occupied = occupant_fault(store_path)
-    if occupied is not None:
-        raise InputError([occupied])
-    absent = not store_path.exists() or _is_vacant(store_path)
+    fault = occupant_fault(place)
+    refuse([fault] if fault else [])
     try:
-        store_path.mkdir(parents=True, exist_ok=True)
-        if absent:
-            zarr.create_group(
-                store_path, zarr_format=3, attributes={"schema": SCHEMA_VERSION}, overwrite=False
-            )
-        (store_path / ".writable.partial").touch()
-        for orphan in store_path.glob("*.partial"):
-            orphan.unlink(missing_ok=True)
-    except OSError as error:
-        fault = Fault(str(store_path), "", "an output that can be written", str(error))
+        with reported(place.url):
+            place.prepare()
+            if METADATA not in place.names():
+                _create_root(place)
+    except StoreError as error:
+        fault = Fault(place.url, "", "an output that can be written", str(error.__cause__))
         raise InputError([fault]) from error
 
 
-def _is_vacant(folder: Path) -> bool:
-    """Nothing there but what a writer killed at once has left."""
-    return folder.is_dir() and all(path.suffix == ".partial" for path in folder.iterdir())
+def _create_root(place: Storage) -> None:
+    try:
+        with place.change("create the store") as store:
+            zarr.create_group(store, zarr_format=3, attributes={"schema": SCHEMA_VERSION})
+    except (*STORAGE_ERRORS, ContainsGroupError):
+        # Another run that started at the same moment was faster.
+        if METADATA not in place.names():
+            raise
 
 
-def open_group(store_path: Path, site: str, *, write: bool = False) -> zarr.Group:
+def check_readable(place: Storage) -> None:
+    """Refuse a place that is not one of our stores.
+
+    Raises:
+        InputError: nothing there, a foreign place, or another version of the schema.
+    """
+    with reported(place.url):
+        fault = store_fault(place)
+    refuse([fault] if fault else [])
+
+
+def open_group(place: Storage, site: str, store: Store | None = None) -> zarr.Group:
     """The group of a site.
+
+    Args:
+        place: where the store lies.
+        site: name of the site.
+        store: a store opened for a change; the present state, read only, where not given.
 
     Raises:
         InputError: no store of ours there, or no site of that name.
+        StoreError: the site's metadata cannot be read.
     """
-    fault = store_fault(store_path) or site_name_fault(store_path, site)
-    if fault is not None:
-        raise InputError([fault])
-    if not site_dir(store_path, site).is_dir():
-        found = ", ".join(site_names(store_path)) or "no site at all"
-        raise InputError([Fault(str(store_path), "site", repr(site), found)])
+    check_readable(place)
+    name_fault = site_name_fault(place.url, site)
+    refuse([name_fault] if name_fault else [])
+    if not place.names(site):
+        found = ", ".join(site_names(place)) or "no site at all"
+        raise InputError([Fault(place.url, "site", repr(site), found)])
+    return group_in(place, site, store)
+
+
+def group_in(place: Storage, site: str, store: Store | None = None) -> zarr.Group:
+    """The group of a site that is known to be there; see `open_group`."""
+    read_only = store is None
     try:
         return zarr.open_group(
-            site_dir(store_path, site), mode="r+" if write else "r", zarr_format=3
+            place.view() if store is None else store,
+            path=site,
+            mode="r" if read_only else "r+",
+            zarr_format=3,
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except READ_ERRORS as error:
         raise StoreError(
-            f"{site_dir(store_path, site)}: the site's metadata cannot be read ({error}). "
+            f"{site_url(place, site)}: the site's metadata cannot be read ({error}). "
             "Generate the site anew with overwriting allowed."
         ) from error
 
 
-def site_names(store_path: Path) -> tuple[str, ...]:
-    """Names of all sites, published or not, sorted."""
-    folders = (path for path in store_path.iterdir() if path.is_dir())
-    return tuple(sorted(path.name for path in folders if _SITE_NAME.fullmatch(path.name)))
+def site_url(place: Storage, site: str) -> str:
+    """How messages name a site."""
+    return f"{place.url}/{site}" if "?" not in place.url else f"{place.url}, {site}"
+
+
+def site_names(place: Storage) -> tuple[str, ...]:
+    """Names of all sites, published or not, sorted; one that was never laid out whole is none."""
+    return tuple(
+        name
+        for name in place.names()
+        if SITE_NAME.fullmatch(name) and place.names(name) and _laid_out(place, name)
+    )
+
+
+def _laid_out(place: Storage, site: str) -> bool:
+    try:
+        return is_laid_out(group_in(place, site))
+    except StoreError:
+        return True
+
+
+def is_laid_out(group: zarr.Group) -> bool:
+    """Whether all arrays of a site were made: its attributes are written after them."""
+    return "config_digest" in group.attrs
 
 
 def read_spec(group: zarr.Group, where: str) -> SiteSpec:
@@ -216,15 +253,3 @@ def unpublished(where: str, missing: int, total: int) -> StoreError:
     return StoreError(
         f"{where}: not published, {missing} of {total} jobs are missing. {_UNPUBLISHED_CURE}"
     )
-
-
-def remove_orphans(folder: Path) -> None:
-    """Delete what killed writers left behind; call only while nobody writes there."""
-    for path in folder.rglob("*.partial"):
-        path.unlink(missing_ok=True)
-
-
-def remove_tree(folder: Path) -> None:
-    """Delete a folder, if it is there."""
-    if folder.exists():
-        shutil.rmtree(folder)

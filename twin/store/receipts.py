@@ -1,17 +1,23 @@
-"""The receipt of a job: written last, so that it stands for whole data."""
+"""The receipt of a job: written last, so that it stands for whole data.
+
+Receipts are cells of the text array ``receipt`` (realisation, block), one file a cell, so that they
+lie alike on a disk, in object storage and in a versioned store.
+"""
 
 from __future__ import annotations
 
 import json
-import uuid
-from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
+import zarr
 from pydantic import Field, ValidationError
 
 from twin.config import StrictModel
-from twin.store.content import AnyArray, joint_digest, variable_digest
+from twin.store.block import Block
+from twin.store.content import AnyArray, joint_digest
+from twin.store.layout import Job, StoredArray, array_of, jobs_of
+from twin.store.spec import SiteSpec
+from twin.store.storage import READ_ERRORS
 
 
 class Receipt(StrictModel):
@@ -20,11 +26,13 @@ class Receipt(StrictModel):
     Args:
         job: name of the job.
         config_digest: of the site the job was done for.
-        digests: SHA-256 by variable.
+        digests: BLAKE3 by variable, of the content in canonical order.
         digest: joint digest of `digests`.
         points: number of points in the block.
         points_without_path: how many of them have status 2.
         power_left_out_max: largest power gain left out on a link; None where the site keeps none.
+        csi_nmse_max: largest normalised squared error of a link's channel; None where channels are
+            kept as they are.
     """
 
     job: str
@@ -34,51 +42,74 @@ class Receipt(StrictModel):
     points: int = Field(ge=1)
     points_without_path: int = Field(ge=0)
     power_left_out_max: float | None
+    csi_nmse_max: float | None
 
 
-def receipt_for(name: str, config_digest: str, values: Mapping[str, AnyArray]) -> Receipt:
-    """Receipt over the values of a block, by variable, without the realisation dimension."""
-    digests = {variable: variable_digest(block) for variable, block in values.items()}
-    left_out = values.get("power_left_out")
-    maximum = None
-    if left_out is not None:
-        finite = left_out[np.isfinite(left_out)]
-        maximum = float(finite.max()) if finite.size else None
+def receipt_for(name: str, config_digest: str, block: Block) -> Receipt:
+    """Receipt of a job."""
+    values = block.values
     return Receipt(
         job=name,
         config_digest=config_digest,
-        digests=digests,
-        digest=joint_digest(digests),
+        digests=block.digests,
+        digest=joint_digest(block.digests),
         points=len(values["status"]),
         points_without_path=int(np.count_nonzero(values["status"] == 2)),
-        power_left_out_max=maximum,
+        power_left_out_max=_largest(values.get("power_left_out")),
+        csi_nmse_max=_largest(values.get("csi_nmse")),
     )
 
 
-def write_receipt(folder: Path, receipt: Receipt) -> None:
+def _largest(values: AnyArray | None) -> float | None:
+    if values is None:
+        return None
+    finite = values[np.isfinite(values)]
+    return float(finite.max()) if finite.size else None
+
+
+def write_receipt(group: zarr.Group, job: Job, spec: SiteSpec, receipt: Receipt) -> None:
     """Put a receipt in place in one step."""
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f"{receipt.job}.{uuid.uuid4().hex}.partial"
-    temporary.write_text(
-        json.dumps(receipt.model_dump(mode="json"), indent=1, sort_keys=True), encoding="utf-8"
-    )
-    temporary.replace(_path(folder, receipt.job))
+    text = json.dumps(receipt.model_dump(mode="json"), sort_keys=True)
+    array_of(group, "receipt")[job.realisation, job.block(spec)] = text
 
 
-def read_receipt(folder: Path, name: str, config_digest: str) -> Receipt | None:
-    """The receipt of a job, or None where there is none that holds for this config digest."""
+def withdraw_receipt(group: zarr.Group, job: Job, spec: SiteSpec) -> None:
+    """Make a job count as not done."""
+    array_of(group, "receipt")[job.realisation, job.block(spec)] = ""
+
+
+def read_receipts(group: zarr.Group, spec: SiteSpec) -> dict[Job, Receipt]:
+    """The receipts that hold for the site's config digest, by job; a damaged one is none."""
+    array = array_of(group, "receipt")
+    digest = spec.digest
     try:
-        receipt = Receipt.model_validate_json(_path(folder, name).read_bytes())
-    except (OSError, ValidationError):
+        texts = {
+            job: str(text)
+            for job, text in zip(jobs_of(spec), np.asarray(array[...]).ravel(), strict=True)
+        }
+    except READ_ERRORS:
+        texts = {job: _text(array, job, spec) for job in jobs_of(spec)}
+    receipts = {}
+    for job, text in texts.items():
+        receipt = _valid(text, job.name(spec), digest)
+        if receipt is not None:
+            receipts[job] = receipt
+    return receipts
+
+
+def _text(array: StoredArray, job: Job, spec: SiteSpec) -> str:
+    try:
+        return str(np.asarray(array[job.realisation, job.block(spec)]))
+    except READ_ERRORS:
+        return ""
+
+
+def _valid(text: str, name: str, config_digest: str) -> Receipt | None:
+    if not text:
+        return None
+    try:
+        receipt = Receipt.model_validate_json(text)
+    except ValidationError:
         return None
     whole = receipt.job == name and receipt.digest == joint_digest(receipt.digests)
     return receipt if whole and receipt.config_digest == config_digest else None
-
-
-def withdraw_receipt(folder: Path, name: str) -> None:
-    """Make a job count as not done."""
-    _path(folder, name).unlink(missing_ok=True)
-
-
-def _path(folder: Path, name: str) -> Path:
-    return folder / f"{name}.json"

@@ -4,42 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import zarr
 
-from twin.errors import Fault, StoreError, refuse
-from twin.store.content import AnyArray, StreamDigest, joint_digest, variable_digest
+from twin.errors import Fault, StoreError
+from twin.store.content import AnyArray, StreamDigest, joint_digest, json_digest, variable_digest
 from twin.store.layout import (
     Job,
     StoredArray,
-    array_of,
     attributes_of,
+    check_readable,
     is_published,
     jobs_of,
     open_group,
     read_spec,
-    receipts_dir,
-    site_dir,
     site_names,
-    store_fault,
+    site_url,
     unpublished,
 )
-from twin.store.receipts import Receipt, read_receipt
-from twin.store.schema import (
-    SCHEMA_VERSION,
-    VARIABLES,
-    ArrayTemplate,
-    SiteSpec,
-    json_digest,
-    site_attributes,
-    static_values,
-    template,
-)
-
-# What zarr and its codecs raise on damaged metadata or data.
-_READ_ERRORS = (OSError, ValueError, KeyError, TypeError, RuntimeError)
+from twin.store.location import StoreRef, storage
+from twin.store.receipts import Receipt, read_receipts
+from twin.store.schema import SCHEMA_VERSION, VARIABLES
+from twin.store.spec import SiteSpec
+from twin.store.storage import READ_ERRORS, Storage, reported, run
+from twin.store.structure import open_arrays, structure_faults
+from twin.store.template import static_values
 
 
 @dataclass(frozen=True)
@@ -59,43 +49,45 @@ class SiteReading:
     resumable: bool
 
 
-def digest(store_path: Path) -> str:
+def digest(store: StoreRef) -> str:
     """Content digest over all published sites, computed from the data.
 
-    It depends on what readers get: not on chunk files, times, versions or the order of jobs.
+    It depends on what readers get: not on chunk files, layout, times, versions or the order of
+    jobs.
 
     Raises:
         InputError: no store of ours there.
         StoreError: data differs from its receipts; or a site is unfinished.
     """
-    _refuse_foreign(store_path)
+    place = storage(store)
+    check_readable(place)
     digests = {}
-    for site in site_names(store_path):
-        group = open_group(store_path, site)
-        where = str(site_dir(store_path, site))
+    for site in site_names(place):
+        group = open_group(place, site)
+        where = site_url(place, site)
         if not is_published(group):
-            spec = read_spec(group, where)
-            raise unpublished(where, missing_jobs(store_path, site, spec), len(jobs_of(spec)))
-        reading = read_site(store_path, site)
+            raise not_published(place, site, group)
+        reading = read_site(place, site)
         if reading.faults:
             raise StoreError("\n".join([f"{where}: damaged:", *map(str, reading.faults)]))
         digests[site] = reading.digest
     return json_digest([SCHEMA_VERSION, digests])
 
 
-def verify(store_path: Path) -> list[Fault]:
+def verify(store: StoreRef) -> list[Fault]:
     """Everything in the store that is unfinished or damaged; empty for a store that is whole.
 
     Raises:
         InputError: no store of ours there.
     """
-    _refuse_foreign(store_path)
+    place = storage(store)
+    check_readable(place)
     faults: list[Fault] = []
-    for site in site_names(store_path):
-        where = str(site_dir(store_path, site))
+    for site in site_names(place):
+        where = site_url(place, site)
         try:
-            group = open_group(store_path, site)
-            reading = read_site(store_path, site)
+            group = open_group(place, site)
+            reading = read_site(place, site)
         except StoreError as error:
             faults.append(Fault(where, "zarr.json", "the site's metadata", str(error)))
             continue
@@ -108,36 +100,26 @@ def verify(store_path: Path) -> list[Fault]:
     return faults
 
 
-def read_site(store_path: Path, site: str) -> SiteReading:
+def read_site(place: Storage, site: str) -> SiteReading:
     """Read a site whole and compare it with its spec and its receipts.
 
     Raises:
         InputError: no such store or site.
-        StoreError: the site's own metadata is damaged.
+        StoreError: the site's own metadata is damaged, or the storage refuses.
     """
-    group = open_group(store_path, site)
-    where = str(site_dir(store_path, site))
-    spec = read_spec(group, where)
-    arrays = {}
-    faults = [
-        Fault(where, f"attribute {key}", repr(value), repr(attributes_of(group).get(key)))
-        for key, value in site_attributes(site, spec).items()
-        if attributes_of(group).get(key) != value
-    ]
-    for name, expected in template(spec).items():
-        array, fault = _open_array(group, expected, where)
-        if array is not None:
-            arrays[name] = array
-        if fault is not None:
-            faults.append(fault)
-    if faults:
-        return SiteReading("", tuple(faults), (), resumable=False)
-    digests = {}
-    for name, planned in static_values(spec).items():
-        digests[name], fault = _read_static(arrays[name], planned, where)
-        if fault is not None:
-            faults.append(fault)
-    jobs = _read_jobs(store_path, site, spec, arrays)
+    where = site_url(place, site)
+    with reported(where):
+        group = open_group(place, site)
+        spec = read_spec(group, where)
+        faults = structure_faults(group, site, spec, where)
+        if faults:
+            return SiteReading("", tuple(faults), (), resumable=False)
+        arrays = open_arrays(place, group, [*spec.job_variables, *static_values(spec)])
+        digests = {}
+        for name, planned in static_values(spec).items():
+            digests[name], fault = _read_static(arrays[name], planned, where)
+            faults += [fault] if fault is not None else []
+        jobs = _read_jobs(place, group, site, spec, arrays)
     return SiteReading(
         digest=joint_digest(digests | jobs.digests),
         faults=(*faults, *jobs.faults),
@@ -154,25 +136,29 @@ class _JobsReading:
 
 
 def _read_jobs(
-    store_path: Path, site: str, spec: SiteSpec, arrays: Mapping[str, StoredArray]
+    place: Storage,
+    group: zarr.Group,
+    site: str,
+    spec: SiteSpec,
+    arrays: Mapping[str, StoredArray],
 ) -> _JobsReading:
     """Everything that jobs wrote, against their receipts."""
-    where = str(site_dir(store_path, site))
-    streams = {name: StreamDigest() for name in spec.job_variables}
+    where = site_url(place, site)
+    streams = {name: StreamDigest() for name in spec.point_variables}
+    receipts = read_receipts(group, spec)
     faults: list[Fault] = []
     damaged = []
     missing = []
     for job in jobs_of(spec):
-        receipt = read_receipt(receipts_dir(store_path, site), job.name(spec), spec.digest)
-        if receipt is None:
+        if job not in receipts:
             missing.append(job.name(spec))
             continue
         bad = []
-        for name, stream in streams.items():
-            block, fault = _read_block(arrays[name], job, receipt, where)
-            stream.update(block)
-            if fault is not None:
-                bad.append(fault)
+        for name in (*spec.point_variables, *spec.block_variables):
+            block, fault = _read_block(arrays[name], job, spec, receipts[job], where)
+            if name in streams:
+                streams[name].update(block)
+            bad += [fault] if fault is not None else []
         if bad:
             damaged.append(job)
             faults += bad
@@ -185,51 +171,18 @@ def _read_jobs(
     return _JobsReading(digests, faults, damaged)
 
 
-def missing_jobs(store_path: Path, site: str, spec: SiteSpec) -> int:
-    """Number of jobs without a valid receipt."""
-    folder = receipts_dir(store_path, site)
-    receipts = (read_receipt(folder, job.name(spec), spec.digest) for job in jobs_of(spec))
-    return sum(receipt is None for receipt in receipts)
-
-
-def _refuse_foreign(store_path: Path) -> None:
-    fault = store_fault(store_path)
-    refuse([fault] if fault else [])
-
-
-def _open_array(
-    group: zarr.Group, expected: ArrayTemplate, where: str
-) -> tuple[StoredArray | None, Fault | None]:
-    """An array of the site, if it is the one that the schema lays down."""
-    name = expected.variable.name
-    try:
-        array = array_of(group, name)
-        found = {
-            "shape": array.shape,
-            "chunks": array.chunks,
-            "shards": array.shards,
-            "dims": array.metadata.to_dict().get("dimension_names"),
-            "attributes": array.attrs.asdict(),
-        }
-    except _READ_ERRORS as error:
-        return None, Fault(where, name, "an array", f"unreadable ({type(error).__name__}: {error})")
-    planned = {
-        "shape": expected.shape,
-        "chunks": expected.chunks,
-        "shards": expected.shards,
-        "dims": expected.variable.dims,
-        "attributes": dict(expected.attrs),
-    }
-    for key, value in planned.items():
-        if found[key] != value:
-            return array, Fault(where, f"{name}, {key}", repr(value), repr(found[key]))
-    return array, None
+def not_published(place: Storage, site: str, group: zarr.Group) -> StoreError:
+    """The refusal of an unfinished site; says how many jobs are missing."""
+    where = site_url(place, site)
+    spec = read_spec(group, where)
+    total = len(jobs_of(spec))
+    return unpublished(where, total - len(read_receipts(group, spec)), total)
 
 
 def _read_static(array: StoredArray, planned: AnyArray, where: str) -> tuple[str, Fault | None]:
     try:
         found = variable_digest(np.asarray(array[...]))
-    except _READ_ERRORS as error:
+    except READ_ERRORS as error:
         text = f"unreadable ({type(error).__name__}: {error})"
         return "", Fault(where, array.basename, "the values of the spec", text)
     if found != variable_digest(planned):
@@ -238,21 +191,29 @@ def _read_static(array: StoredArray, planned: AnyArray, where: str) -> tuple[str
 
 
 def _read_block(
-    array: StoredArray, job: Job, receipt: Receipt, where: str
+    array: StoredArray, job: Job, spec: SiteSpec, receipt: Receipt, where: str
 ) -> tuple[AnyArray, Fault | None]:
+    """A job's values of one variable, and what is wrong with them."""
     name = array.basename
     key = f"{name}, realisation {job.realisation}, points {job.start}:{job.stop}"
     expected = "the data of the receipt"
     nothing = np.empty(0)
+    if VARIABLES[name].by_point:
+        files = (array.shards or array.chunks)[1]
+        numbers = range(job.start // files, (job.stop - 1) // files + 1)
+        place: tuple[int, int | slice] = (job.realisation, job.points)
+    else:
+        numbers = range(job.block(spec), job.block(spec) + 1)
+        place = (job.realisation, job.block(spec))
+    inner = "/0" * (array.ndim - 2)
+    keys = [f"{array.path}/c/{job.realisation}/{number}{inner}" for number in numbers]
     # A file that is not there would read as fill values.
-    file_rows = (array.shards or array.chunks)[1]
-    inner = ["0"] * (array.ndim - 2)
-    file = Path(where, name, "c", str(job.realisation), str(job.start // file_rows), *inner)
-    if not file.is_file():
-        return nothing, Fault(where, key, expected, "no file")
+    lost = [file for file in keys if not run(lambda file=file: array.store.exists(file))]  # type: ignore[misc]
+    if lost:
+        return nothing, Fault(where, key, expected, f"no file {lost[0]}")
     try:
-        block = np.asarray(array[job.realisation, job.points])
-    except _READ_ERRORS as error:
+        block = np.asarray(array[place])
+    except READ_ERRORS as error:
         return nothing, Fault(where, key, expected, f"unreadable ({type(error).__name__}: {error})")
     if variable_digest(block) != receipt.digests.get(name):
         return nothing, Fault(where, key, expected, "other content")

@@ -1,13 +1,14 @@
-"""Writing a site: created at full size, filled a whole shard a job, published last.
+"""Writing a site: created at full size, filled a whole block a job, published last.
 
-A killed run leaves files that are each whole (they are put in place by renaming) and jobs without a
-receipt; doing those again ends in the same content.
+A killed run leaves files that are each whole or not there, and jobs without a receipt; doing those
+again ends in the same content. The same calls write a folder, object storage and a versioned store,
+where each of them is one commit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, cast
 
 import numpy as np
@@ -15,46 +16,90 @@ import xarray as xr
 import zarr
 from numpy.dtypes import StringDType
 from pydantic import JsonValue
-from zarr.codecs import BloscCodec
+from zarr.abc.store import Store
 
 from twin.errors import Fault, InputError, StoreError, refuse
-from twin.store.content import AnyArray
+from twin.store.block import block_of, write_block
 from twin.store.layout import (
+    METADATA,
     Job,
-    array_of,
     attributes_of,
-    building_dir,
+    group_in,
+    is_laid_out,
     is_published,
     jobs_of,
     open_group,
     prepare_store,
     read_spec,
-    receipts_dir,
-    remove_orphans,
-    remove_tree,
-    site_dir,
     site_name_fault,
+    site_url,
 )
+from twin.store.location import StoreRef, storage
+from twin.store.provenance import program
 from twin.store.receipts import (
     Receipt,
-    read_receipt,
+    read_receipts,
     receipt_for,
     withdraw_receipt,
     write_receipt,
 )
-from twin.store.schema import (
-    VARIABLES,
-    ArrayTemplate,
-    SiteSpec,
-    site_attributes,
-    static_values,
-    template,
-)
+from twin.store.spec import SiteSpec
+from twin.store.storage import Storage, clear, reported
+from twin.store.template import ArrayTemplate, site_attributes, static_values, template
 from twin.store.verify import SiteReading, read_site
 
 
+@contextmanager
+def claimed(store: StoreRef, site: str) -> Iterator[None]:
+    """Be the only run that lays out, fills and publishes a site while the context lasts.
+
+    Workers that only `write_shard` need no claim of their own.
+
+    Raises:
+        InputError: the output cannot be written or is not a store of ours, or the site's name is
+            not allowed.
+        StoreError: another run has the site.
+    """
+    place = storage(store)
+    _prepare(place, site)
+    with place.claim(site):
+        yield
+
+
+def write_site(
+    store: StoreRef,
+    site: str,
+    spec: SiteSpec,
+    block: Callable[[Job], xr.Dataset],
+    *,
+    provenance: Mapping[str, JsonValue] | None = None,
+    overwrite: bool = False,
+) -> str:
+    """Claim a site, lay it out, do its missing jobs one after the other, publish it.
+
+    Args:
+        store: path or URL of the store.
+        site: name of the site.
+        spec: size, layout and everything that decides the content.
+        block: gives a job's dataset, see `write_shard`.
+        provenance: see `create_site`.
+        overwrite: see `create_site`.
+
+    Returns:
+        The site's content digest.
+
+    Raises:
+        InputError, StoreError: see `claimed`, `create_site`, `write_shard` and `publish`.
+    """
+    with claimed(store, site):
+        digest = create_site(store, site, spec, provenance=provenance, overwrite=overwrite)
+        for job in pending_jobs(store, site):
+            write_shard(store, site, job.realisation, job.points, block(job), digest)
+        return publish(store, site)
+
+
 def create_site(
-    store_path: Path,
+    store: StoreRef,
     site: str,
     spec: SiteSpec,
     *,
@@ -67,11 +112,12 @@ def create_site(
     jobs start, from one process: it also clears away what killed writers left behind.
 
     Args:
-        store_path: folder of the store; created where there is none.
+        store: path or URL of the store; created where there is none.
         site: name of the site.
         spec: size, layout and everything that decides the content.
-        provenance: versions, backend and the like, as read back from the running program; kept in
-            the attributes and in no digest. A resumed run with another one is listed after it.
+        provenance: command, backend and the like, as read back from what runs; kept in the
+            attributes with the versions of this program, and in no digest. A resumed run with
+            another one is listed after it.
         overwrite: remove a site of the same name whose spec differs.
 
     Returns:
@@ -80,44 +126,47 @@ def create_site(
     Raises:
         InputError: the output cannot be written or is not a store of ours, the name is not allowed,
             or the site is there with another spec; every difference is listed.
+        StoreError: the storage refuses.
     """
-    name_fault = site_name_fault(store_path, site)
-    refuse([name_fault] if name_fault else [])
-    prepare_store(store_path)
-    remove_tree(building_dir(store_path, site))
-    record = dict(provenance or {})
-    if site_dir(store_path, site).exists():
-        faults = _drift(store_path, site, spec)
-        if not faults:
-            _take_up(store_path, site, record)
+    place = storage(store)
+    _prepare(place, site)
+    record = {**program(), **(provenance or {})}
+    with reported(site_url(place, site)):
+        faults = _drift(place, site, spec)
+        if faults is not None and not faults:
+            _take_up(place, site, record)
             return spec.digest
-        if not overwrite:
+        if faults and not overwrite:
             raise InputError(faults)
-    building = building_dir(store_path, site)
-    _build(building / "new", site, spec, record)
-    if site_dir(store_path, site).exists():
-        site_dir(store_path, site).rename(building / "old")
-    (building / "new").rename(site_dir(store_path, site))
-    remove_tree(building)
+        with place.change(f"{site}: lay out") as opened:
+            clear(opened, site, METADATA)
+            _build(opened, site, spec, record)
     return spec.digest
 
 
-def pending_jobs(store_path: Path, site: str) -> tuple[Job, ...]:
+def _prepare(place: Storage, site: str) -> None:
+    name_fault = site_name_fault(place.url, site)
+    refuse([name_fault] if name_fault else [])
+    prepare_store(place)
+
+
+def pending_jobs(store: StoreRef, site: str) -> tuple[Job, ...]:
     """Jobs without a valid receipt, in canonical order.
 
     Raises:
         InputError: no such store or site.
         StoreError: the site's metadata is damaged.
     """
-    spec = read_spec(open_group(store_path, site), str(site_dir(store_path, site)))
-    folder, digest = receipts_dir(store_path, site), spec.digest
-    return tuple(
-        job for job in jobs_of(spec) if read_receipt(folder, job.name(spec), digest) is None
-    )
+    place = storage(store)
+    with reported(site_url(place, site)):
+        group = open_group(place, site)
+        spec = read_spec(group, site_url(place, site))
+        done = read_receipts(group, spec)
+    return tuple(job for job in jobs_of(spec) if job not in done)
 
 
 def write_shard(
-    store_path: Path,
+    store: StoreRef,
     site: str,
     realisation: int,
     point_slice: slice,
@@ -129,58 +178,70 @@ def write_shard(
     One process may write a given block at a time; other blocks may be written meanwhile.
 
     Args:
-        store_path: folder of the store.
+        store: path or URL of the store.
         site: name of the site.
         realisation: index of the realisation.
         point_slice: the block, one of those that `pending_jobs` names.
-        dataset: the site's variables without the realisation dimension. Variables of the schema
-            that this site does not keep are left out; ``ap_position`` and ``ap`` are compared with
-            the spec.
+        dataset: the site's variables without the realisation dimension (those of a block, such as
+            how a search went, without the block dimension either). Antenna dimensions of size one
+            may be left out. Variables of the schema that this site does not keep are left out;
+            ``ap_position``, ``ap`` and ``subcarrier`` are compared with the spec. Paths are put in
+            canonical order.
         config_digest: what `create_site` returned.
 
     Raises:
         InputError: no such store or site.
         StoreError: the site is published or has another config digest; the block is not a whole
             one; the dataset lacks a variable or has one with other dimensions, sizes or kind of
-            numbers, a name the schema does not know, a point still pending, or other access points
-            than the spec; the disk refuses the data.
+            numbers, a name the schema does not know, a number that is not finite where it must be,
+            a point still pending, or other access points than the spec; the storage refuses the
+            data. The job then counts as not done.
     """
-    group = open_group(store_path, site, write=True)
-    where = str(site_dir(store_path, site))
-    spec = read_spec(group, where)
-    if spec.digest != config_digest:
-        raise StoreError(f"{where}: the job belongs to config {config_digest}, not {spec.digest}")
-    if is_published(group):
-        raise StoreError(f"{where}: published, and so no longer written to")
-    job = _whole_block(spec, realisation, point_slice, where)
-    values = _block_values(spec, job, dataset, where)
-    folder = receipts_dir(store_path, site)
-    receipt = receipt_for(job.name(spec), config_digest, values)
-    try:
-        withdraw_receipt(folder, receipt.job)
-        for name, block in values.items():
-            array = array_of(group, name)
-            # Blocks of fill values too: a missing file then always means an unfinished job.
-            array.with_config({"write_empty_chunks": True})[realisation, point_slice] = block
-        write_receipt(folder, receipt)
-    except OSError as error:
-        raise StoreError(f"{where}, {receipt.job}: cannot be written ({error})") from error
+    place = storage(store)
+    where = site_url(place, site)
+    with reported(where):
+        group = open_group(place, site)
+        spec = read_spec(group, where)
+        if spec.digest != config_digest:
+            raise StoreError(
+                f"{where}: the job belongs to config {config_digest}, not {spec.digest}"
+            )
+        if is_published(group):
+            raise StoreError(f"{where}: published, and so no longer written to")
+        job = _whole_block(spec, realisation, point_slice, where)
+        block = block_of(spec, job, dataset, where)
+        receipt = receipt_for(job.name(spec), config_digest, block)
+    with (
+        reported(f"{where}, {job.name(spec)}"),
+        place.change(f"{site}: {job.name(spec)}") as opened,
+    ):
+        group = group_in(place, site, opened)
+        withdraw_receipt(group, job, spec)
+        write_block(group, opened, site, spec, job, block.values)
+        write_receipt(group, job, spec, receipt)
     return receipt
 
 
-def note_traced(store_path: Path, site: str, attributes: Mapping[str, JsonValue]) -> None:
+def note_traced(store: StoreRef, site: str, attributes: Mapping[str, JsonValue]) -> None:
     """Keep what the ray tracer and the receiver said of a block: arguments as used, conventions.
 
     One process at a time, like `create_site`; in no digest.
 
     Raises:
         InputError: no such store or site.
+        StoreError: the storage refuses.
     """
-    open_group(store_path, site, write=True).update_attributes({"traced": dict(attributes)})
+    place = storage(store)
+    with reported(site_url(place, site)):
+        open_group(place, site)
+        with place.change(f"{site}: note what the tracer said") as opened:
+            group_in(place, site, opened).update_attributes({"traced": dict(attributes)})
 
 
-def publish(store_path: Path, site: str) -> str:
+def publish(store: StoreRef, site: str) -> str:
     """Read the whole site back, compare it with its receipts and declare it whole.
+
+    Where the store keeps versions, the state gets the tag ``<site>-<first digits of the digest>``.
 
     Returns:
         The site's content digest.
@@ -191,20 +252,35 @@ def publish(store_path: Path, site: str) -> str:
             blocks are withdrawn, so that the next run does them again; a site that was published
             before no longer is.
     """
-    group = open_group(store_path, site, write=True)
-    where = str(site_dir(store_path, site))
-    reading = read_site(store_path, site)
-    if reading.faults:
-        spec = read_spec(group, where)
+    place = storage(store)
+    where = site_url(place, site)
+    with reported(where):
+        reading = read_site(place, site)
+        group = open_group(place, site)
+        if reading.faults:
+            _withdraw(place, site, reading)
+            raise StoreError(_not_publishable(reading, where))
+        place.clear_orphans(site)
+        if group.attrs.get("digest") != reading.digest or not is_published(group):
+            with place.change(f"{site}: publish {reading.digest}") as opened:
+                group_in(place, site, opened).update_attributes(
+                    {"published": True, "digest": reading.digest}
+                )
+        place.tag(f"{site}-{reading.digest[:12]}")
+    return reading.digest
+
+
+def _withdraw(place: Storage, site: str, reading: SiteReading) -> None:
+    group = open_group(place, site)
+    if not reading.damaged and not is_published(group):
+        return
+    with place.change(f"{site}: withdraw what is damaged") as opened:
+        group = group_in(place, site, opened)
         if is_published(group):
             group.update_attributes({"published": False})
+        spec = read_spec(group, site_url(place, site))
         for job in reading.damaged:
-            withdraw_receipt(receipts_dir(store_path, site), job.name(spec))
-        raise StoreError(_not_publishable(reading, where))
-    remove_orphans(site_dir(store_path, site))
-    if group.attrs.get("digest") != reading.digest or not is_published(group):
-        group.update_attributes({"published": True, "digest": reading.digest})
-    return reading.digest
+            withdraw_receipt(group, job, spec)
 
 
 def _not_publishable(reading: SiteReading, where: str) -> str:
@@ -212,17 +288,22 @@ def _not_publishable(reading: SiteReading, where: str) -> str:
     cure = (
         "The same command again does the missing jobs."
         if reading.resumable
-        else "Delete that folder and generate the site anew."
+        else "Generate the site anew with overwriting allowed."
     )
     return f"{where}: cannot be published:\n{lines}\n{cure}"
 
 
-def _drift(store_path: Path, site: str, spec: SiteSpec) -> list[Fault]:
-    """Differences between the spec asked for and the one stored."""
-    where = str(site_dir(store_path, site))
+def _drift(place: Storage, site: str, spec: SiteSpec) -> list[Fault] | None:
+    """Differences between the spec asked for and the one stored; None where no site is stored."""
+    where = site_url(place, site)
     cure = "Name another output, or delete this one."
+    if METADATA not in place.names(site):
+        return None
     try:
-        stored = read_spec(open_group(store_path, site), where)
+        group = group_in(place, site)
+        if not is_laid_out(group):
+            return None
+        stored = read_spec(group, where)
     except StoreError as error:
         return [Fault(where, "", "a site that can be read", str(error), cure)]
     if stored.digest == spec.digest:
@@ -262,55 +343,42 @@ def _short(value: object) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _take_up(store_path: Path, site: str, provenance: dict[str, JsonValue]) -> None:
+def _take_up(place: Storage, site: str, provenance: dict[str, JsonValue]) -> None:
     """Prepare an existing site for the jobs that are missing."""
-    remove_orphans(site_dir(store_path, site))
-    group = open_group(store_path, site, write=True)
+    place.clear_orphans(site)
+    group = group_in(place, site)
     known = attributes_of(group).get("provenance")
     records = list(known) if isinstance(known, list) else []
     if not is_published(group) and provenance not in records:
-        group.update_attributes({"provenance": [*records, provenance]})
+        with place.change(f"{site}: go on") as opened:
+            group_in(place, site, opened).update_attributes({"provenance": [*records, provenance]})
 
 
-def _build(folder: Path, site: str, spec: SiteSpec, provenance: dict[str, JsonValue]) -> None:
-    arrays = template(spec)
-    attributes = {**site_attributes(site, spec), "published": False, "provenance": [provenance]}
-    group = zarr.create_group(folder, zarr_format=3, attributes=cast(dict[str, Any], attributes))
+def _build(store: Store, site: str, spec: SiteSpec, provenance: dict[str, JsonValue]) -> None:
+    """All arrays first, the attributes of the group last: they say that the layout is whole."""
+    group = zarr.create_group(store, path=site, zarr_format=3)
     values = static_values(spec)
-    for name, array in arrays.items():
+    for name, array in template(spec).items():
         created = _create_array(group, array)
         if not array.variable.by_job:
             created[...] = values[name]
+    attributes = {**site_attributes(site, spec), "published": False, "provenance": [provenance]}
+    group.update_attributes(cast(dict[str, Any], attributes))
 
 
 def _create_array(group: zarr.Group, array: ArrayTemplate) -> zarr.Array[Any]:
-    variable = array.variable
-    text = variable.dtype == "string"
+    text = array.variable.dtype == "string"
     return group.create_array(
-        variable.name,
+        array.variable.name,
         shape=array.shape,
-        dtype=StringDType() if text else np.dtype(variable.dtype),
+        dtype=StringDType() if text else np.dtype(array.variable.dtype),
         chunks=array.chunks,
         shards=array.shards,
-        compressors=None if text else _compressor(np.dtype(variable.dtype)),
-        fill_value=_fill(variable.fill, variable.dtype),
-        dimension_names=variable.dims,
+        compressors=array.compressor,
+        fill_value=array.fill,
+        dimension_names=array.variable.dims,
         attributes=dict(array.attrs),
     )
-
-
-def _compressor(dtype: np.dtype[np.generic]) -> BloscCodec:
-    # Bits of equal weight side by side; a complex number is two floats.
-    size = dtype.itemsize // 2 if dtype.kind == "c" else dtype.itemsize
-    return BloscCodec(
-        cname="zstd", clevel=1, shuffle="bitshuffle" if size > 1 else "noshuffle", typesize=size
-    )
-
-
-def _fill(fill: float | int | str, dtype: str) -> float | int | str | complex:
-    if dtype.startswith("complex"):
-        return complex(fill, fill) if isinstance(fill, float) else complex(fill)
-    return fill
 
 
 def _whole_block(spec: SiteSpec, realisation: int, point_slice: slice, where: str) -> Job:
@@ -322,62 +390,3 @@ def _whole_block(spec: SiteSpec, realisation: int, point_slice: slice, where: st
         f"{where}: realisation {realisation}, points {point_slice.start}:{point_slice.stop} is not "
         f"one whole block of {spec.shard_points} points; a block is written by one job, at once"
     )
-
-
-def _block_values(spec: SiteSpec, job: Job, dataset: xr.Dataset, where: str) -> dict[str, AnyArray]:
-    """The job's arrays in the stored types, after checks; all problems in one error."""
-    place = f"{where}, {job.name(spec)}"
-    problems = [
-        f"{name}: not a variable of the schema"
-        for name in sorted(str(name) for name in dataset.variables)
-        if name not in VARIABLES and name not in dataset.dims
-    ]
-    problems += _static_problems(spec, job, dataset)
-    values: dict[str, AnyArray] = {}
-    for name in spec.job_variables:
-        variable = VARIABLES[name]
-        if name not in dataset:
-            problems.append(f"{name}: missing")
-            continue
-        dims = variable.dims[1:]
-        sizes = {dim: spec.sizes[dim] for dim in dims} | {"point": job.stop - job.start}
-        found = dict(dataset[name].sizes)
-        if set(found) != set(dims) or any(found[dim] != sizes[dim] for dim in dims):
-            problems.append(f"{name}: expected {sizes}, found {found}")
-            continue
-        block = dataset[name].transpose(*dims).to_numpy()
-        dtype = np.dtype(variable.dtype)
-        if not np.can_cast(block.dtype, dtype, casting="same_kind"):
-            problems.append(f"{name}: expected {dtype}, found {block.dtype}")
-            continue
-        values[name] = block.astype(dtype)
-    if "position" in values and not np.isfinite(values["position"]).all():
-        problems.append("position: not a finite number")
-    if "status" in values and not np.isin(values["status"], (1, 2)).all():
-        problems.append("status: a finished job leaves every point 1 (done) or 2 (no path)")
-    if problems:
-        raise StoreError("\n".join([f"{place}: refused:", *(f"  - {text}" for text in problems)]))
-    return values
-
-
-def _static_problems(spec: SiteSpec, job: Job, dataset: xr.Dataset) -> list[str]:
-    problems = []
-    if "ap" in dataset.coords:
-        names = tuple(str(name) for name in dataset["ap"].to_numpy())
-        if names != spec.access_points:
-            problems.append(f"ap: expected {spec.access_points}, found {names}")
-    if "subcarrier" in dataset.coords and "csi" in spec.variables:
-        offsets = dataset["subcarrier"].to_numpy()
-        if not _close(offsets, static_values(spec)["subcarrier"]):
-            problems.append("subcarrier: not the offsets of the spec")
-    if "ap_position" in dataset:
-        planned = np.array(spec.ap_position_m[job.realisation])
-        given = dataset["ap_position"].to_numpy()
-        if not _close(given, planned):
-            problems.append("ap_position: not where the spec has them in this realisation")
-    return problems
-
-
-def _close(given: AnyArray, planned: AnyArray) -> bool:
-    """Equal but for rounding on the way (a spacing divided and multiplied again)."""
-    return given.shape == planned.shape and np.allclose(given, planned, rtol=1e-9, atol=1e-9)

@@ -1,8 +1,7 @@
-"""The command line: parses, calls, prints. Slow imports wait for the command that needs them."""
+"""The program ``twin``: its commands, and what becomes of errors."""
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from importlib.metadata import version as installed_version
@@ -11,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from twin.cli.data import data_app
+from twin.cli.store import store_app
 from twin.errors import Fault, InputError, TwinError
 
 app = typer.Typer(
@@ -20,9 +21,9 @@ app = typer.Typer(
     help="Digital twins for fingerprint localization.",
 )
 scene_app = typer.Typer(no_args_is_help=True, help="Check, draw and describe scenes.")
-store_app = typer.Typer(no_args_is_help=True, help="Look into fingerprint stores.")
 app.add_typer(scene_app, name="scene")
 app.add_typer(store_app, name="store")
+app.add_typer(data_app, name="data")
 
 Out = Annotated[Path, typer.Option(help="Folder of the results; a killed run goes on there.")]
 DataDir = Annotated[
@@ -35,8 +36,15 @@ Offline = Annotated[
         "--offline", help="Download nothing; without a data folder, reality is simulated."
     ),
 ]
+StoreUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        help="Where the fingerprints go: a folder, s3://bucket/prefix, icechunk:folder or "
+        "icechunk+s3://bucket/prefix; else a folder in --out.",
+    ),
+]
 SceneName = Annotated[str, typer.Argument(help="Name of a library scene, a folder or a YAML file.")]
-StorePath = Annotated[Path, typer.Argument(help="Folder of the store.")]
 
 
 def _print_version(wanted: bool) -> None:
@@ -58,11 +66,16 @@ def options(
 
 
 @app.command()
-def demo(out: Out = Path("out/demo"), data_dir: DataDir = None, offline: Offline = False) -> None:
+def demo(
+    out: Out = Path("out/demo"),
+    data_dir: DataDir = None,
+    offline: Offline = False,
+    store: StoreUrl = None,
+) -> None:
     """Two real rooms: twins, learners, and how wrong they are on real test points."""
     from flows.study import demo_file
 
-    _run(demo_file(), out, data_dir, offline)
+    _run(demo_file(), out, data_dir, offline, store)
 
 
 @app.command()
@@ -73,19 +86,23 @@ def run(
     ] = None,
     data_dir: DataDir = None,
     offline: Offline = False,
+    store: StoreUrl = None,
 ) -> None:
     """The whole road for a study of your own."""
-    _run(study, out, data_dir, offline)
+    _run(study, out, data_dir, offline, store)
 
 
-def _run(study_file: Path, out: Path | None, data_dir: Path | None, offline: bool) -> None:
+def _run(
+    study_file: Path, out: Path | None, data_dir: Path | None, offline: bool, store: str | None
+) -> None:
     from flows.preparation import read_request
     from flows.reality import find_reality
     from flows.sim_to_real import run as run_study
 
-    request = read_request(study_file, data_dir, out)
+    request = read_request(study_file, data_dir, out, store)
     reality = find_reality(request.study, request.folder, offline=offline)
-    report = run_study(request.study, reality, request.out, shlex.join(["twin", *sys.argv[1:]]))
+    command = shlex.join(["twin", *sys.argv[1:]])
+    report = run_study(request.study, reality, request.out, command, request.store)
     typer.echo(f"Report: {report}")
     typer.echo(f"Metrics: {report.with_name('metrics.json')}")
 
@@ -166,34 +183,6 @@ def schema(
         typer.echo(f"Schema: {path}")
 
 
-@store_app.command("digest")
-def store_digest(store: StorePath) -> None:
-    """Digest of the content of all published sites; equal content gives an equal digest."""
-    from twin.store.verify import digest
-
-    typer.echo(digest(store))
-
-
-@store_app.command("verify")
-def store_verify(store: StorePath) -> None:
-    """Read everything back and compare it with the receipts."""
-    from twin.errors import StoreError
-    from twin.store.verify import verify
-
-    faults = verify(store)
-    if faults:
-        raise StoreError("\n".join(["the store is not whole:", *(f"  - {f}" for f in faults)]))
-    typer.echo("Whole: every block is as its receipt says.")
-
-
-@store_app.command("info")
-def store_info(store: StorePath) -> None:
-    """What a store holds, finished or not, as JSON."""
-    from twin.store.reader import info
-
-    typer.echo(json.dumps(info(store), indent=2))
-
-
 def main() -> None:
     """Entry point; an error of ours is a message and an exit code, not a traceback."""
     try:
@@ -201,7 +190,3 @@ def main() -> None:
     except TwinError as error:
         typer.echo(f"twin: {error}", err=True)
         sys.exit(error.exit_code)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,5 @@
+"""``python -m twin.cli``."""
+
+from twin.cli.main import main
+
+main()

@@ -1,0 +1,142 @@
+"""``twin store``: look into stores, check, compare, keep and exchange them."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from twin.errors import Fault, InputError, StoreError
+
+store_app = typer.Typer(no_args_is_help=True, help="Check, compare and exchange stores.")
+
+Store = Annotated[
+    str,
+    typer.Argument(
+        help="A folder, s3://bucket/prefix, icechunk:folder or icechunk+s3://bucket/prefix.",
+        show_default=False,
+    ),
+]
+Site = Annotated[str, typer.Argument(help="Name of a site.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
+
+
+class Format(StrEnum):
+    """Formats that other programs read."""
+
+    DEEPMIMO = "deepmimo"
+    NPZ = "npz"
+    HDF5 = "hdf5"
+    CSV = "csv"
+
+
+class Precision(StrEnum):
+    """What a number of a channel is kept as."""
+
+    COMPLEX64 = "complex64"
+    INT16 = "int16"
+    FLOAT16 = "float16"
+
+
+@store_app.command("info")
+def store_info(store: Store, as_json: Json = False) -> None:
+    """What a store holds, finished or not."""
+    from twin.store.summary import info, info_text
+
+    found = info(store)
+    typer.echo(json.dumps(found, indent=2) if as_json else info_text(found))
+
+
+@store_app.command("validate")
+def store_validate(store: Store) -> None:
+    """Every departure from the schema: structure, attributes, and numbers that cannot be."""
+    from twin.store.validate import validate
+
+    _tell(validate(store), "the store departs from the schema", "Sound: as the schema lays down.")
+
+
+@store_app.command("verify")
+def store_verify(store: Store) -> None:
+    """Read everything back and compare it with the receipts."""
+    from twin.store.verify import verify
+
+    _tell(verify(store), "the store is not whole", "Whole: every block is as its receipt says.")
+
+
+def _tell(faults: list[Fault], problem: str, fine: str) -> None:
+    if faults:
+        raise StoreError("\n".join([f"{problem}:", *(f"  - {fault}" for fault in faults)]))
+    typer.echo(fine)
+
+
+@store_app.command("digest")
+def store_digest(store: Store) -> None:
+    """Digest of the content of all published sites; equal content gives an equal digest."""
+    from twin.store.verify import digest
+
+    typer.echo(digest(store))
+
+
+@store_app.command("diff")
+def store_diff(left: Store, right: Store, as_json: Json = False) -> None:
+    """What differs between two stores, and by how much; exit code 1 where anything does."""
+    from twin.store.diff import diff
+
+    found = diff(left, right)
+    typer.echo(found.to_json() if as_json else found.to_text())
+    if not found.equal:
+        raise typer.Exit(1)
+
+
+@store_app.command("history")
+def store_history(store: Store) -> None:
+    """States of a versioned store, the newest first, with their tags."""
+    from twin.store.location import storage
+
+    versions = storage(store).history()
+    if not versions:
+        expected = "a versioned store (icechunk:...)"
+        raise InputError([Fault(store, "", expected, "one that keeps no history")])
+    for version in versions:
+        tags = f"  [{', '.join(version.tags)}]" if version.tags else ""
+        typer.echo(f"{version.snapshot}  {version.written}  {version.message}{tags}")
+
+
+@store_app.command("compact")
+def store_compact(
+    source: Store,
+    target: Store,
+    site: Annotated[list[str] | None, typer.Option(help="Only this site; may be repeated.")] = None,
+    precision: Annotated[
+        Precision | None, typer.Option(help="Keep channels with fewer bits; says what is lost.")
+    ] = None,
+) -> None:
+    """Rewrite published sites into few, compressed files, for keeping and sharing."""
+    from twin.store.compact import compact
+
+    for summary in compact(source, target, site, precision=precision):
+        typer.echo(summary.to_text())
+
+
+@store_app.command("card")
+def store_card(
+    store: Store,
+    to: Annotated[Path, typer.Option(help="Folder of the two files.")] = Path(),
+) -> None:
+    """Write a data card (Markdown) and a Croissant record (JSON-LD) of a store."""
+    from twin.store.card import write_card
+
+    for path in write_card(store, to):
+        typer.echo(f"Card: {path}")
+
+
+@store_app.command("migrate")
+def store_migrate(store: Store, new: Store) -> None:
+    """Write a store of an older schema anew in the present one."""
+    from twin.store.migrate import migrate
+
+    for site, digest in migrate(store, new).items():
+        typer.echo(f"{site}: {digest}")
