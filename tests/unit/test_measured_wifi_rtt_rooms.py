@@ -13,7 +13,8 @@ import pytest
 
 from twin.errors import InputError
 from twin.measured.registry import WIFI_RTT_ROOMS, DataFile, DataSet, content_sha256
-from twin.measured.wifi_rtt_rooms import AP_POSITION_FILE, import_room
+from twin.measured.wifi_rtt_files import AP_POSITION_FILE
+from twin.measured.wifi_rtt_rooms import import_room, read_sites
 from twin.store.reader import environments, open_site
 from twin.store.verify import verify
 
@@ -224,6 +225,22 @@ def test_point_in_both_files_is_refused(data: Path, record: DataSet, tmp_path: P
             tmp_path / "store.zarr",
             data_set=dataclasses.replace(record, files=files),
         )
+
+
+def test_sites_are_the_rooms(data: Path, record: DataSet) -> None:
+    wanted = ["wifi_rtt_corridor", "wifi_rtt_office"]
+    sites = {site.name: site for site in read_sites(data, wanted, data_set=record)}
+    assert sorted(sites) == wanted
+    assert sites["wifi_rtt_corridor"].spec.access_points == ("AP2", "AP3", "AP4", "AP5")
+    with pytest.raises(InputError, match=r"one of wifi_rtt_lecture_theatre, .* found 'attic'"):
+        next(read_sites(data, ["attic"], data_set=record))
+
+
+def test_a_file_of_all_rooms_is_missed_once(data: Path, record: DataSet) -> None:
+    (data / "wifi_rtt_rooms" / AP_POSITION_FILE).unlink()
+    with pytest.raises(InputError) as caught:
+        next(read_sites(data, ["wifi_rtt_corridor", "wifi_rtt_office"], data_set=record))
+    assert str(caught.value).count("no such file") == 1
 
 
 def test_unknown_room_is_refused(data: Path, tmp_path: Path) -> None:
