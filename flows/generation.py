@@ -23,14 +23,9 @@ from twin.scene.library import load_scene
 from twin.scene.receivers import receiver_points
 from twin.seeds import stream
 from twin.sense.receiver import sense
-from twin.store.schema import (
-    CHANNEL_VARIABLES,
-    FINGERPRINT_VARIABLES,
-    SiteSpec,
-    ap_positions,
-    drawn_quantities,
-    json_digest,
-)
+from twin.store.content import json_digest
+from twin.store.schema import CHANNEL_VARIABLES, FINGERPRINT_VARIABLES, SEARCH_VARIABLES, SPLITS
+from twin.store.spec import SiteSpec, drawn_quantities, vectors
 from twin.store.writer import write_shard
 from twin.trace.engine import trace
 
@@ -50,6 +45,7 @@ class TwinPlan:
         table: its uncertain quantities.
         points: (n, 3) receiver points of the declared scene [m].
         realisations: all draws.
+        split: (n,) int8, 1 reference, 2 test; zero where the site is no test of anything.
         spec: what the store is told.
     """
 
@@ -58,6 +54,7 @@ class TwinPlan:
     table: PerturbationTable
     points: npt.NDArray[np.float64]
     realisations: tuple[Realisation, ...]
+    split: npt.NDArray[np.int8]
     spec: SiteSpec
 
 
@@ -100,8 +97,8 @@ def _plan(
         realisations=tuple(f"realisation {index}" for index in indices),
         points=len(points),
         access_points=tuple(ap.name for ap in scene.access_points),
-        variables=CHANNEL_VARIABLES + FINGERPRINT_VARIABLES,
-        ap_position_m=ap_positions(
+        variables=(*CHANNEL_VARIABLES, *FINGERPRINT_VARIABLES, *SEARCH_VARIABLES, "split"),
+        ap_position_m=vectors(
             np.array([[ap.position_m for ap in r.scene.access_points] for r in realisations])
         ),
         snapshots=visits * snapshots,
@@ -110,7 +107,6 @@ def _plan(
         subcarriers=scene.subcarriers,
         subcarrier_spacing_hz=scene.bandwidth_mhz * 1e6 / scene.subcarriers,
         drawn=drawn_quantities([r.drawn for r in realisations], realisations[0].units),
-        split=_split(study, site, len(points)) if held_out else (),
         # One job a realisation: the receiver's errors are drawn for all its points at once.
         shard_points=len(points),
         config={
@@ -130,14 +126,17 @@ def _plan(
             "perturbation": table.model_dump(mode="json", by_alias=True),
         },
     )
-    return TwinPlan(site, scene, table, points, realisations, spec)
+    split = np.zeros(len(points), np.int8)
+    if held_out:
+        split = _split(study, site, len(points))
+    return TwinPlan(site, scene, table, points, realisations, split, spec)
 
 
-def _split(study: Study, site: str, points: int) -> tuple[int, ...]:
+def _split(study: Study, site: str, points: int) -> npt.NDArray[np.int8]:
     order = stream(study.seed, "split", site).permutation(points)
-    split = np.full(points, 2)
-    split[order[: round(_REFERENCE_SHARE * points)]] = 1
-    return tuple(int(use) for use in split)
+    split = np.full(points, SPLITS.index("test"), np.int8)
+    split[order[: round(_REFERENCE_SHARE * points)]] = SPLITS.index("reference")
+    return split
 
 
 @lru_cache(maxsize=8)
@@ -159,7 +158,7 @@ def trace_job(
     room: int,
     held_out: bool,
     backend: tuple[tuple[str, str], ...],
-    store: Path,
+    store: str,
     realisation: int,
     config_digest: str,
 ) -> dict[str, JsonValue]:
@@ -194,10 +193,9 @@ def trace_job(
         visits,
         plan.spec.snapshots // visits,
     )
-    # How the search went is of an access point, and a block holds what is of a point.
-    searched = [name for name in traced.data_vars if traced[name].dims == ("ap",)]
-    block = traced.drop_vars(searched).rename(rss="received_power")
+    block = traced.rename(rss="received_power")
     block["rss"], block["rtt"] = heard["rss"], heard["rtt"]
+    block["split"] = (("point",), plan.split)
     everything = slice(0, len(plan.points))
     write_shard(store, plan.site, realisation, everything, block, config_digest)
     said = {**traced.attrs, **heard.attrs}

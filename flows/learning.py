@@ -84,7 +84,7 @@ def make_learner(
     return kinds[method](small(method, outer_steps), feature, access_points, seed)
 
 
-def train(training: Training, store: Path, models: Path) -> Path:
+def train(training: Training, store: str, models: Path) -> Path:
     """Fit a learner, unless it was fitted before on the same content with the same settings."""
     path = models / training.file_name()
     if path.exists():

@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from flows import generation
 from flows.generation import TwinPlan
 from flows.reality import Reality
@@ -19,10 +22,12 @@ from twin.errors import Fault, Gathered, InputError, refuse
 from twin.learn.presets import SMALL
 from twin.measured.wifi_rtt_rooms import read_room
 from twin.store.layout import occupant_fault
-from twin.store.schema import SPLITS, SiteSpec
+from twin.store.location import storage
+from twin.store.schema import SPLITS
+from twin.store.spec import SiteSpec
 from twin.trace import backend
 
-STORE = "store.zarr"
+_STORE = "store.zarr"
 
 _LEAST_TEST_POINTS = 2
 
@@ -52,11 +57,13 @@ class Request:
         study: what to do.
         folder: data folder that was named, if one was.
         out: folder of the results.
+        store: path or URL of the store.
     """
 
     study: Study
     folder: Path | None
     out: Path
+    store: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +74,7 @@ class Prepared:
         study: what to do.
         reality: what stands for reality.
         out: folder of the results.
+        store: path or URL of the store.
         twins: the plan of each room's twin.
         held_out: the plan of each room's stand-in for reality; empty where reality is measured.
         backend: the ray tracer's backend.
@@ -75,6 +83,7 @@ class Prepared:
     study: Study
     reality: Reality
     out: Path
+    store: str
     twins: tuple[TwinPlan, ...]
     held_out: tuple[TwinPlan, ...]
     backend: backend.BackendInfo
@@ -84,11 +93,6 @@ class Prepared:
         """What a resumed run must share with the run that it goes on with."""
         return {"variant": self.backend.variant, **self.backend.versions}
 
-    @property
-    def store(self) -> Path:
-        """Folder of the store."""
-        return self.out / STORE
-
 
 @dataclass(frozen=True, eq=False)
 class _Plans:
@@ -97,13 +101,16 @@ class _Plans:
     faults: tuple[Fault, ...]
 
 
-def read_request(study_file: Path, given_data: Path | None, out: Path | None) -> Request:
+def read_request(
+    study_file: Path, given_data: Path | None, out: Path | None, store: str | None = None
+) -> Request:
     """Read what a command names and check it whole; needs no ray tracer and writes nothing.
 
     Args:
         study_file: YAML file of a study.
         given_data: data folder from the command line; else ``TWIN_DATA_DIR`` names one.
         out: folder of the results; ``out/`` and the study's name where not given.
+        store: path or URL of the store; a folder in `out` where not given.
 
     Raises:
         InputError: every fault of study, scenes, perturbation tables, data files and output.
@@ -117,15 +124,20 @@ def read_request(study_file: Path, given_data: Path | None, out: Path | None) ->
     if out is None and study is not None:
         out = Path("out") / study.name
     if out is not None:
-        faults += _output_faults(out)
+        store = _store_in(out, store)
+        faults += _output_faults(out, store)
     if study is not None:
         faults += _plan(study, folder, {}).faults
-    if study is None or out is None or faults:
+    if study is None or out is None or store is None or faults:
         raise InputError(faults)
-    return Request(study, folder, out)
+    return Request(study, folder, out, store)
 
 
-def prepare(study: Study, reality: Reality, out: Path) -> Prepared:
+def _store_in(out: Path, store: str | None) -> str:
+    return store if store is not None else str(out / _STORE)
+
+
+def prepare(study: Study, reality: Reality, out: Path, store: str | None = None) -> Prepared:
     """Plan all sites of a run.
 
     Raises:
@@ -135,8 +147,10 @@ def prepare(study: Study, reality: Reality, out: Path) -> Prepared:
     """
     info = backend.prepare()
     plans = _plan(study, reality.folder, {"variant": info.variant, **info.versions})
-    refuse([*_output_faults(out), *plans.faults])
-    return Prepared(study, reality, out.resolve(), plans.twins, plans.held_out, info)
+    out = out.resolve()
+    store = _store_in(out, store)
+    refuse([*_output_faults(out, store), *plans.faults])
+    return Prepared(study, reality, out, store, plans.twins, plans.held_out, info)
 
 
 def _plan(study: Study, folder: Path | None, versions: Mapping[str, str]) -> _Plans:
@@ -146,20 +160,21 @@ def _plan(study: Study, folder: Path | None, versions: Mapping[str, str]) -> _Pl
     faults: list[Fault] = []
     for index, room in enumerate(study.rooms):
         key = f"rooms.{index}"
-        twin = real = None
+        twin = real = split = None
         with Gathered(faults):
             twin = generation.plan_twin(study, room, versions)
             twins.append(twin)
         with Gathered(faults):
             if folder is not None and room.measured is not None:
-                real = read_room(folder, room.measured)[0]
+                real, data = read_room(folder, room.measured)
+                split = data["split"].to_numpy()
             elif twin is not None:
                 held_out.append(generation.plan_held_out(study, room, versions))
-                real = held_out[-1].spec
+                real, split = held_out[-1].spec, held_out[-1].split
         if twin is not None:
             faults += _twin_faults(twin, key)
-        if real is not None:
-            faults += _split_faults(study, real, key)
+        if split is not None:
+            faults += _split_faults(study, split, key)
         if twin is not None and real is not None:
             faults += _access_point_faults(room, twin.spec, real, key)
     if folder is not None and len({room.measured is None for room in study.rooms}) > 1:
@@ -183,9 +198,9 @@ def _twin_faults(twin: TwinPlan, key: str) -> list[Fault]:
     return [Fault("study", f"{key}.scene", expected, found, "Make the receivers' pitch_m smaller.")]
 
 
-def _split_faults(study: Study, real: SiteSpec, key: str) -> list[Fault]:
-    references = real.split.count(SPLITS.index("reference"))
-    tests = real.split.count(SPLITS.index("test"))
+def _split_faults(study: Study, split: npt.NDArray[np.int8], key: str) -> list[Fault]:
+    references = int(np.count_nonzero(split == SPLITS.index("reference")))
+    tests = int(np.count_nonzero(split == SPLITS.index("test")))
     faults = []
     if max(study.protocol.labels) > references:
         expected = f"at most {references}, the reference points of {key}"
@@ -209,7 +224,7 @@ def _access_point_faults(room: Room, twin: SiteSpec, real: SiteSpec, key: str) -
     return [Fault("study", f"{key}.scene", expected, ", ".join(twin.access_points))]
 
 
-def _output_faults(out: Path) -> list[Fault]:
+def _output_faults(out: Path, store: str) -> list[Fault]:
     """What keeps results from being written there; makes nothing."""
     expected = "a folder that can be written"
     there = out.absolute()
@@ -222,5 +237,8 @@ def _output_faults(out: Path) -> list[Fault]:
         problem = f"{there}: permission denied"
     if problem:
         return [Fault("--out", "", expected, f"{out} ({problem})")]
-    fault = occupant_fault(out / STORE)
-    return [fault] if fault else []
+    faults: list[Fault] = []
+    with Gathered(faults):
+        fault = occupant_fault(storage(store))
+        faults += [fault] if fault else []
+    return faults

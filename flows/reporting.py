@@ -53,7 +53,7 @@ class RoomResult:
 def write_outputs(
     prepared: Prepared,
     results: Sequence[RoomResult],
-    store: Path,
+    store: str,
     seconds: Mapping[str, float],
     command: str,
 ) -> Path:
@@ -117,7 +117,7 @@ def _say_verdict(title: str, records: Sequence[Record]) -> None:
 
 
 def _room(
-    prepared: Prepared, result: RoomResult, records: Sequence[Record], store: Path
+    prepared: Prepared, result: RoomResult, records: Sequence[Record], store: str
 ) -> RoomContent:
     plan = result.plan
     twin = environments(store, plan.site)
@@ -234,7 +234,7 @@ def _perturbed(plan: TwinPlan) -> list[Perturbed]:
 
 
 def _provenance(
-    prepared: Prepared, store: Path, real_sites: Sequence[str], seconds: Mapping[str, float]
+    prepared: Prepared, store: str, real_sites: Sequence[str], seconds: Mapping[str, float]
 ) -> dict[str, dict[str, Plain]]:
     study, info = prepared.study, prepared.backend
     outer_steps = study.learner.outer_steps if study.learner else None

@@ -9,8 +9,8 @@ take all cores of a machine, so here one job runs at a time.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from twin.learn.features import Feature
 from twin.learn.presets import TRAINED
 from twin.measured.wifi_rtt_rooms import import_room
 from twin.store.reader import environments
-from twin.store.writer import create_site, note_traced, pending_jobs, publish
+from twin.store.writer import claimed, create_site, note_traced, pending_jobs, publish
 
 
 def _worth_a_retry(job: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
@@ -71,20 +71,20 @@ def trace_realisation(
 ) -> dict[str, Any]:
     """Trace one realisation into the store; see `flows.generation.trace_job`."""
     return generation.trace_job(
-        study_json, room, held_out, versions, Path(store), realisation, config_digest
+        study_json, room, held_out, versions, store, realisation, config_digest
     )
 
 
 @task(name="import measurements", **_JOB)
 def import_measurements(data_dir: str, room: str, store: str) -> str:
     """Import one measured room into the store; gives the site's content digest."""
-    return import_room(Path(data_dir), room, Path(store))
+    return import_room(Path(data_dir), room, store)
 
 
 @task(name="fit learner", **_JOB)
 def fit_learner(training: learning.Training, store: str, models: str) -> str:
     """Fit one learner; gives the file it was saved to."""
-    return str(learning.train(training, Path(store), Path(models)))
+    return str(learning.train(training, store, Path(models)))
 
 
 @task(name="evaluate", **_JOB)
@@ -97,13 +97,13 @@ def evaluate_feature(
     study_json: str,
 ) -> list[Errors]:
     """Errors of all methods of one room and feature."""
-    real = environments(Path(store), real_site)[0]
+    real = environments(store, real_site)[0]
     protocol = generation.validate_study(study_json).protocol
     paths = {training: Path(path) for training, path in fitted}
     return learning.evaluate(paths, real, room, feature, protocol)
 
 
-def run(study: Study, reality: Reality, out: Path, command: str) -> Path:
+def run(study: Study, reality: Reality, out: Path, command: str, store: str | None = None) -> Path:
     """Run a study with a server of its own that ends with it; gives the report's path.
 
     Raises:
@@ -113,16 +113,21 @@ def run(study: Study, reality: Reality, out: Path, command: str) -> Path:
     home = out / ".prefect"
     with ended_by_interrupt(), sole_run(out), start(home) as server:
         # While the server comes up. The flow prepares again: it may run elsewhere.
-        info = prepare(study, reality, out).backend
+        info = prepare(study, reality, out, store).backend
         say(f"Ray tracing on {info.variant} ({', '.join(info.devices)}): {info.reason}")
         folder = None if reality.folder is None else str(reality.folder)
         with connected(server.wait(), home):
-            return Path(sim_to_real(json.loads(canonical(study)), str(out), folder, command))
+            content = json.loads(canonical(study))
+            return Path(sim_to_real(content, str(out), folder, command, store))
 
 
 @flow(name="sim-to-real", task_runner=_ONE_AT_A_TIME, persist_result=False)
 def sim_to_real(
-    study: dict[str, Any], out: str, data_dir: str | None = None, command: str = ""
+    study: dict[str, Any],
+    out: str,
+    data_dir: str | None = None,
+    command: str = "",
+    store: str | None = None,
 ) -> str:
     """Generate, publish, import, fit, evaluate, report.
 
@@ -131,77 +136,91 @@ def sim_to_real(
         out: folder of the results.
         data_dir: folder of real data sets; None: reality is simulated.
         command: what the report says made it.
+        store: path or URL of the store; a folder in `out` where not given.
 
     Returns:
         Path of the report.
     """
     reality = reality_in(None if data_dir is None else Path(data_dir))
-    prepared = prepare(validate(study, Study, where="study"), reality, Path(out))
+    prepared = prepare(validate(study, Study, where="study"), reality, Path(out), store)
     seconds: dict[str, float] = {}
-    store = prepared.store
+    place = prepared.store
     with Stage("Tracing the twins", seconds):
-        digests = _generate(prepared, prepared.twins, store, held_out=False)
+        digests = _generate(prepared, prepared.twins, place, command, held_out=False)
     with Stage("Bringing in reality", seconds):
-        real_sites = _bring_reality(prepared, store)
+        real_sites = _bring_reality(prepared, place, command)
     with Stage("Fitting the learners", seconds):
-        fitted = _fit(prepared, store, digests)
+        fitted = _fit(prepared, place, digests)
     with Stage("Locating in the real rooms", seconds):
-        errors = _evaluate(prepared, store, real_sites, fitted)
+        errors = _evaluate(prepared, place, real_sites, fitted)
     say("Writing the report")
     results = [
         RoomResult(plan, real_site, tuple(errors[index]))
         for index, (plan, real_site) in enumerate(zip(prepared.twins, real_sites, strict=True))
     ]
-    return str(write_outputs(prepared, results, store, seconds, command))
+    return str(write_outputs(prepared, results, place, seconds, command))
 
 
 def _generate(
-    prepared: Prepared, plans: Sequence[TwinPlan], store: Path, *, held_out: bool
+    prepared: Prepared, plans: Sequence[TwinPlan], store: str, command: str, *, held_out: bool
 ) -> list[str]:
+    provenance = {"command": command, **prepared.versions}
+    with ExitStack() as claims:
+        for plan in plans:
+            claims.enter_context(claimed(store, plan.site))
+        # All sites before any job: a store of another study is refused before work starts.
+        config_digests = [
+            create_site(store, plan.site, plan.spec, provenance=provenance) for plan in plans
+        ]
+        return [
+            _trace_site(prepared, room, plan, store, digest, held_out=held_out)
+            for room, (plan, digest) in enumerate(zip(plans, config_digests, strict=True))
+        ]
+
+
+def _trace_site(
+    prepared: Prepared,
+    room: int,
+    plan: TwinPlan,
+    store: str,
+    config_digest: str,
+    *,
+    held_out: bool,
+) -> str:
     study_json = canonical(prepared.study)
     versions = tuple(sorted(prepared.versions.items()))
-    provenance = {"python": sys.version.split()[0], **prepared.versions}
-    # All sites before any job: a store of another study is refused before work starts.
-    config_digests = [
-        create_site(store, plan.site, plan.spec, provenance=provenance) for plan in plans
+    jobs = pending_jobs(store, plan.site)
+    done = len(plan.realisations) - len(jobs)
+    if done:
+        say(f"  {plan.site}: {done} of {len(plan.realisations)} realisations are there already")
+    progress = Progress(plan.site, len(jobs), len(plan.points))
+    futures = [
+        trace_realisation.submit(
+            study_json, room, held_out, versions, store, job.realisation, config_digest
+        )
+        for job in jobs
     ]
-    digests = []
-    for room, (plan, config_digest) in enumerate(zip(plans, config_digests, strict=True)):
-        jobs = pending_jobs(store, plan.site)
-        done = len(plan.realisations) - len(jobs)
-        if done:
-            say(f"  {plan.site}: {done} of {len(plan.realisations)} realisations are there already")
-        progress = Progress(plan.site, len(jobs), len(plan.points))
-        futures = [
-            trace_realisation.submit(
-                study_json, room, held_out, versions, str(store), job.realisation, config_digest
-            )
-            for job in jobs
-        ]
-        for index, future in enumerate(futures):
-            said = future.result()
-            if index == 0:
-                note_traced(store, plan.site, said)
-            progress.advance()
-        digests.append(publish(store, plan.site))
-    return digests
+    for index, future in enumerate(futures):
+        said = future.result()
+        if index == 0:
+            note_traced(store, plan.site, said)
+        progress.advance()
+    return publish(store, plan.site)
 
 
-def _bring_reality(prepared: Prepared, store: Path) -> list[str]:
+def _bring_reality(prepared: Prepared, store: str, command: str) -> list[str]:
     if not prepared.reality.measured:
-        _generate(prepared, prepared.held_out, store, held_out=True)
+        _generate(prepared, prepared.held_out, store, command, held_out=True)
         return [plan.site for plan in prepared.held_out]
     sites = []
     for room in prepared.study.rooms:
-        import_measurements.submit(
-            str(prepared.reality.folder), str(room.measured), str(store)
-        ).result()
+        import_measurements.submit(str(prepared.reality.folder), str(room.measured), store).result()
         sites.append(f"wifi_rtt_{room.measured}")
     return sites
 
 
 def _fit(
-    prepared: Prepared, store: Path, digests: Sequence[str]
+    prepared: Prepared, store: str, digests: Sequence[str]
 ) -> dict[tuple[int, Feature], list[tuple[learning.Training, str]]]:
     study = prepared.study
     steps = study.learner.outer_steps if study.learner else None
@@ -215,7 +234,7 @@ def _fit(
     ]
     learning.load()
     progress = Progress("learners", len(wanted))
-    futures = [fit_learner.submit(training, str(store), str(models)) for _, training in wanted]
+    futures = [fit_learner.submit(training, store, str(models)) for _, training in wanted]
     fitted: dict[tuple[int, Feature], list[tuple[learning.Training, str]]] = {}
     for (room, training), future in zip(wanted, futures, strict=True):
         fitted.setdefault((room, training.feature), []).append((training, future.result()))
@@ -225,7 +244,7 @@ def _fit(
 
 def _evaluate(
     prepared: Prepared,
-    store: Path,
+    store: str,
     real_sites: Sequence[str],
     fitted: dict[tuple[int, Feature], list[tuple[learning.Training, str]]],
 ) -> dict[int, list[Errors]]:
@@ -235,7 +254,7 @@ def _evaluate(
             room,
             evaluate_feature.submit(
                 learners,
-                str(store),
+                store,
                 real_sites[room],
                 prepared.twins[room].site,
                 feature,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import xarray as xr
 
 from flows import preparation
 from flows.generation import plan_held_out
@@ -84,11 +86,12 @@ def test_a_study_of_simulated_rooms_needs_no_data(fetched, tmp_path):
     assert fetched.calls == 0
 
 
-def measured_as(monkeypatch, **changes):
+def measured_as(monkeypatch, split=None, **changes):
     """Every measured room is the held-out office, with changes."""
-    spec = plan_held_out(study(MEASURED), study(MEASURED).rooms[0], {}).spec
-    changed = spec.model_copy(update=changes)
-    monkeypatch.setattr(preparation, "read_room", lambda *_: (changed, None))
+    plan = plan_held_out(study(MEASURED), study(MEASURED).rooms[0], {})
+    changed = plan.spec.model_copy(update=changes)
+    data = xr.Dataset({"split": ("point", plan.split if split is None else np.array(split))})
+    monkeypatch.setattr(preparation, "read_room", lambda *_: (changed, data))
 
 
 def test_measured_and_simulated_rooms_do_not_mix(monkeypatch, tmp_path):
