@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from twin.trace import channel
-from twin.trace.antenna import named_ports, rotation_matrix
+from twin.trace.antenna import named_ports
 from twin.trace.array import MountedArray, planar
 from twin.trace.build import mi, rt
 from twin.trace.paths import PathTable
+from twin.waves import rotation_matrix, subcarrier_offsets_hz
 
 FREQUENCY_HZ = 5.25e9
 BANDWIDTH_HZ = 80e6
@@ -151,7 +152,7 @@ def test_array_csi_is_that_of_sionna(street, table, transmit, receive):
         for (pattern, polarisation), shape in zip((transmit, receive), shapes, strict=True)
     ]
     paths = solve(street, *theirs, oriented=True)
-    offsets = channel.subcarrier_offsets_hz(BANDWIDTH_HZ, SUBCARRIERS)
+    offsets = subcarrier_offsets_hz(BANDWIDTH_HZ, SUBCARRIERS)
     times = 3
     sampling_hz = 500.0
     expected = paths.cfr(

@@ -7,13 +7,12 @@ from hypothesis import strategies as st
 
 from twin.errors import InputError
 from twin.trace.antenna import (
-    direction,
     measured_pattern,
     named_ports,
     port_gain,
-    rotation_matrix,
     world_field,
 )
+from twin.waves import direction, rotation_matrix
 
 HEADER = "theta_deg,phi_deg,gain_theta_dbi,phase_theta_deg,gain_phi_dbi,phase_phi_deg"
 NO_TURN = np.eye(3)

@@ -10,6 +10,7 @@ from twin.trace.antenna import named_ports
 from twin.trace.array import MountedArray, linear, planar
 from twin.trace.paths import PathTable
 from twin.units import SPEED_OF_LIGHT_M_PER_S
+from twin.waves import subcarrier_offsets_hz
 
 FREQUENCY_HZ = 5.25e9
 BANDWIDTH_HZ = 80e6
@@ -85,7 +86,7 @@ def test_a_linear_array_against_the_sum_of_plane_waves():
     receiver = MountedArray(linear(3, named_ports("iso", "V")), UPRIGHT)
     transmitter = MountedArray(linear(4, named_ports("iso", "V")), UPRIGHT)
     found = channel.array_csi(links, 0, transmitter, receiver, BANDWIDTH_HZ, 5)[0]
-    offsets = channel.subcarrier_offsets_hz(BANDWIDTH_HZ, 5)
+    offsets = subcarrier_offsets_hz(BANDWIDTH_HZ, 5)
     expected = np.zeros((3, 4, 5), dtype=np.complex128)
     for gain, delay, at, to in zip(gains, delays, arrival, departure, strict=True):
         receive = np.exp(1j * np.pi * np.sin(at) * (np.arange(3) - 1))

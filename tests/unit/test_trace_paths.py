@@ -5,6 +5,7 @@ import pytest
 
 from twin.trace import channel
 from twin.trace.paths import PathList, PathTable, join, joined, no_paths, select, tabulate
+from twin.waves import subcarrier_offsets_hz
 
 ANGLES = ("aoa_azimuth", "aoa_zenith", "aod_azimuth", "aod_zenith")
 
@@ -224,7 +225,7 @@ def test_csi_is_the_sum_over_paths_at_every_subcarrier():
     gain = rng.normal(size=(70, 2, 5)) + 1j * rng.normal(size=(70, 2, 5))
     delay = rng.uniform(0, 300e-9, (70, 2, 5))
     gain[0, 0, 3:], delay[0, 0, 3:] = 0, np.nan
-    offsets = channel.subcarrier_offsets_hz(80e6, 10)
+    offsets = subcarrier_offsets_hz(80e6, 10)
     turns = offsets * np.nan_to_num(delay)[..., None]
     expected = (gain[..., None] * np.exp(-2j * np.pi * turns)).sum(axis=2)
     assert channel.csi(table(gain, delay), 80e6, 10) == pytest.approx(expected, abs=1e-5)

@@ -15,12 +15,9 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from twin.errors import Fault, InputError, refuse
-
-Floats = npt.NDArray[np.float64]
-Complexes = npt.NDArray[np.complex128]
+from twin.waves import Complexes, Floats, dot, local_direction, turned
 
 
 class AntennaPattern(Protocol):
@@ -291,33 +288,6 @@ def _uneven(path: Path, key: str, found: Floats, even: Floats) -> list[Fault]:
     return [Fault(str(path), key, "even steps", text)]
 
 
-def rotation_matrix(orientation_rad: npt.ArrayLike) -> Floats:
-    """Rotations (..., 3, 3) from an antenna's frame to the world's, Rz(yaw) Ry(pitch) Rx(roll).
-
-    `orientation_rad` (..., 3) holds yaw, pitch and roll: alpha, beta and gamma of 3GPP TR 38.901,
-    equation 7.1-4. A positive pitch turns the x-axis downwards.
-    """
-    angles = np.asarray(orientation_rad, dtype=np.float64)
-    (sa, sb, sc), (ca, cb, cc) = (np.moveaxis(part(angles), -1, 0) for part in (np.sin, np.cos))
-    rows = [
-        [ca * cb, ca * sb * sc - sa * cc, ca * sb * cc + sa * sc],
-        [sa * cb, sa * sb * sc + ca * cc, sa * sb * cc - ca * sc],
-        [-sb, cb * sc, cb * cc],
-    ]
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
-
-
-def direction(azimuth: Floats, zenith: Floats) -> Floats:
-    """Unit vectors (..., 3) of directions [rad]."""
-    across = np.sin(zenith)
-    return np.stack([across * np.cos(azimuth), across * np.sin(azimuth), np.cos(zenith)], axis=-1)
-
-
-def local_direction(rotation: Floats, azimuth: Floats, zenith: Floats) -> Floats:
-    """Unit vectors (..., 3) in the frame that `rotation` (..., 3, 3) turns into the world's."""
-    return _turned(np.swapaxes(rotation, -1, -2), direction(azimuth, zenith))
-
-
 def world_field(
     pattern: AntennaPattern, rotation: Floats, azimuth: Floats, zenith: Floats
 ) -> Complexes:
@@ -327,7 +297,7 @@ def world_field(
 
     Args:
         pattern: of the antenna, in its own frame.
-        rotation: (..., 3, 3), see `rotation_matrix`; broadcast against the angles.
+        rotation: (..., 3, 3), see `twin.waves.rotation_matrix`; broadcast against the angles.
         azimuth: (...) of the directions in the world [rad].
         zenith: (...) of the directions in the world [rad].
     """
@@ -337,9 +307,9 @@ def world_field(
     local_azimuth = np.arctan2(y, x)
     along_zenith, along_azimuth = pattern.field(local_zenith, local_azimuth)
     # Both frames see the same transverse plane, turned by an angle.
-    turned = _turned(rotation, _zenith_unit(local_azimuth, local_zenith))
-    cosine = _dot(_zenith_unit(azimuth, zenith), turned)
-    sine = _dot(_azimuth_unit(azimuth), turned)
+    theta = turned(rotation, _zenith_unit(local_azimuth, local_zenith))
+    cosine = dot(_zenith_unit(azimuth, zenith), theta)
+    sine = dot(_azimuth_unit(azimuth), theta)
     return np.stack(
         [
             cosine * along_zenith - sine * along_azimuth,
@@ -378,13 +348,3 @@ def _zenith_unit(azimuth: Floats, zenith: Floats) -> Floats:
 
 def _azimuth_unit(azimuth: Floats) -> Floats:
     return np.stack([-np.sin(azimuth), np.cos(azimuth), np.zeros_like(azimuth)], axis=-1)
-
-
-def _dot(one: Floats, other: Floats) -> Floats:
-    return np.asarray(
-        one[..., 0] * other[..., 0] + one[..., 1] * other[..., 1] + one[..., 2] * other[..., 2]
-    )
-
-
-def _turned(matrix: Floats, vector: Floats) -> Floats:
-    return np.stack([_dot(matrix[..., i, :], vector) for i in range(3)], axis=-1)

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from twin.errors import Fault, refuse
-from twin.trace.antenna import AntennaPattern, Complexes, Floats, local_direction
+from twin.trace.antenna import AntennaPattern
+from twin.waves import Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +55,7 @@ class MountedArray:
     Args:
         array: in its own frame.
         orientation_rad: yaw, pitch and roll, (3,) or one for every receiver point (n, 3); see
-            `twin.trace.antenna.rotation_matrix`.
+            `twin.waves.rotation_matrix`.
     """
 
     array: AntennaArray
@@ -102,29 +103,3 @@ def linear(
 ) -> AntennaArray:
     """A horizontal row along +y, spacing in wavelengths; errors as `planar`."""
     return planar(1, elements, patterns, horizontal_spacing=spacing)
-
-
-def steering(array: AntennaArray, rotation: Floats, azimuth: Floats, zenith: Floats) -> Complexes:
-    """Phase factors (..., m) of the elements: exp(+j 2 pi / lambda k . r), k the unit vector.
-
-    A plane wave from far away, or to far away, meets an element ahead of the centre earlier: the
-    same factor holds at both ends, with k from the antenna along the path. It is that of the
-    carrier, for the whole band.
-
-    Args:
-        array: its positions r turn with `rotation`.
-        rotation: (..., 3, 3), see `twin.trace.antenna.rotation_matrix`; broadcast against the
-            angles.
-        azimuth: (...) of the directions in the world [rad].
-        zenith: (...) of the directions in the world [rad].
-    """
-    x, y, z = np.moveaxis(local_direction(rotation, azimuth, zenith), -1, 0)
-    along = (
-        x[..., None] * array.positions[:, 0]
-        + y[..., None] * array.positions[:, 1]
-        + z[..., None] * array.positions[:, 2]
-    )
-    factor = np.empty(along.shape, dtype=np.complex128)
-    factor.real = np.cos(2 * np.pi * along)
-    factor.imag = np.sin(2 * np.pi * along)
-    return factor

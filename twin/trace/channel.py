@@ -10,19 +10,21 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from twin.trace.antenna import direction, port_gain, rotation_matrix, world_field
-from twin.trace.array import MountedArray, steering
+from twin.trace.antenna import port_gain, world_field
+from twin.trace.array import MountedArray
 from twin.trace.paths import PathTable
 from twin.units import db, wavelength_m
+from twin.waves import (
+    delay_factors,
+    direction,
+    rotation_matrix,
+    steering,
+    subcarrier_offsets_hz,
+)
 
 _POINTS_AT_ONCE = 64
 # Of the amplitudes and phase factors of one batch, which bounds memory.
 _BATCH_BYTES = 16_000_000
-
-
-def subcarrier_offsets_hz(bandwidth_hz: float, count: int) -> npt.NDArray[np.float64]:
-    """Offsets (count,) from the carrier [Hz]: -count/2 .. count/2 - 1 times bandwidth / count."""
-    return np.asarray((np.arange(count) - count // 2) * (bandwidth_hz / count))
 
 
 def csi(table: PathTable, bandwidth_hz: float, subcarriers: int) -> npt.NDArray[np.complex64]:
@@ -102,7 +104,7 @@ def array_csi(
         # One matrix product of fixed shape a point: a point's sum is the same in any batch.
         response[part] = np.matmul(
             gain.reshape(len(gain), ports, paths),
-            _delay_factors(table.delay_s[part, ap], bandwidth_hz, subcarriers),
+            delay_factors(table.delay_s[part, ap], bandwidth_hz, subcarriers),
         )
     return response.reshape(points, receiver.array.ports, transmitter.array.ports, subcarriers)
 
@@ -130,7 +132,7 @@ def _port_gains(
         rotation = rotation_matrix(orientation)[:, None]
         angles = [np.nan_to_num(angle[part, ap].astype(np.float64)) for angle in (azimuth, zenith)]
         fields = [world_field(pattern, rotation, *angles) for pattern in end.array.patterns]
-        factors = np.moveaxis(steering(end.array, rotation, *angles), -1, 1)
+        factors = np.moveaxis(steering(end.array.positions, rotation, *angles), -1, 1)
         return np.stack(fields, axis=1), np.ascontiguousarray(factors)
 
     transmit_field, transmit_steering = at_end(transmitter, table.aod_azimuth, table.aod_zenith)
@@ -144,23 +146,6 @@ def _port_gains(
     gain = by_pattern[:, :, None, :, None] * receive_steering[:, None, :, None, None]
     gain = gain * transmit_steering[:, None, None, None]
     return gain.reshape(len(gain), receiver.array.ports, transmitter.array.ports, paths)
-
-
-def _delay_factors(
-    delay_s: npt.NDArray[np.float64], bandwidth_hz: float, subcarriers: int
-) -> npt.NDArray[np.complex128]:
-    """exp(-j 2 pi f delay) (b, p, k) of delays (b, p) at every subcarrier."""
-    turns = -2j * np.pi * np.nan_to_num(delay_s)
-    factors = np.empty((*delay_s.shape, subcarriers), dtype=np.complex128)
-    factors[..., 0] = np.exp(turns * subcarrier_offsets_hz(bandwidth_hz, subcarriers)[0])
-    # The phase advances evenly: what is known so far, turned, gives as much again.
-    known = 1
-    while known < subcarriers:
-        more = min(known, subcarriers - known)
-        step = np.exp(turns * (known * bandwidth_hz / subcarriers))
-        factors[..., known : known + more] = factors[..., :more] * step[..., None]
-        known += more
-    return factors
 
 
 def doppler_hz(

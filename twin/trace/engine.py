@@ -14,6 +14,7 @@ from twin.config import StrictModel
 from twin.errors import Fault, InputError, refuse
 from twin.scene.declaration import Scene, scene_digest
 from twin.trace import channel
+from twin.waves import subcarrier_offsets_hz
 
 if TYPE_CHECKING:
     from twin.trace.chains import Chains
@@ -207,7 +208,7 @@ def _label(
             "ap": [ap.name for ap in scene.access_points],
             "subcarrier": (
                 ("subcarrier",),
-                channel.subcarrier_offsets_hz(bandwidth_hz, scene.subcarriers),
+                subcarrier_offsets_hz(bandwidth_hz, scene.subcarriers),
                 {"units": "Hz", "long_name": "offset from the carrier"},
             ),
         },

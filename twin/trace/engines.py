@@ -10,13 +10,14 @@ import numpy.typing as npt
 
 from twin.scene.declaration import AccessPoint, Scene
 from twin.trace import backend
-from twin.trace.antenna import named_ports, rotation_matrix
+from twin.trace.antenna import named_ports
 from twin.trace.build import build_scene, object_labels
 from twin.trace.engine import TraceSettings
 from twin.trace.inputs import check_inputs
 from twin.trace.ports import NUMERICAL_FLOOR, Antenna
 from twin.trace.solver import Solution, solve_chains, solve_stock
 from twin.trace.stock import HASH_SLOTS
+from twin.waves import rotation_matrix
 
 
 class _Engine:
