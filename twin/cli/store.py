@@ -140,3 +140,48 @@ def store_migrate(store: Store, new: Store) -> None:
 
     for site, digest in migrate(store, new).items():
         typer.echo(f"{site}: {digest}")
+
+
+@store_app.command("export")
+def store_export(
+    store: Store,
+    site: Site,
+    target: Annotated[Path, typer.Argument(help="File, or folder for deepmimo.")],
+    form: Annotated[Format, typer.Option("--format", help="What it becomes.")],
+) -> None:
+    """Write a site for other programs: DeepMIMO v4, NPZ, HDF5, or its RSS as CSV."""
+    from twin.store.exchange.csv import export_csv
+    from twin.store.exchange.deepmimo_export import export_deepmimo
+    from twin.store.exchange.hdf5 import export_hdf5
+    from twin.store.exchange.npz import export_npz
+
+    export = {
+        Format.DEEPMIMO: export_deepmimo,
+        Format.NPZ: export_npz,
+        Format.HDF5: export_hdf5,
+        Format.CSV: export_csv,
+    }[form]
+    export(store, site, target)
+    typer.echo(f"{form}: {target}")
+
+
+@store_app.command("import")
+def store_import(
+    source: Annotated[Path, typer.Argument(help="File, or folder for deepmimo.")],
+    store: Store,
+    site: Site,
+    form: Annotated[Format, typer.Option("--format", help="What it is.")],
+) -> None:
+    """Bring a site in from DeepMIMO v4, or from what `twin store export` wrote."""
+    from twin.store.exchange.csv import import_csv
+    from twin.store.exchange.deepmimo_import import import_deepmimo
+    from twin.store.exchange.hdf5 import import_hdf5
+    from twin.store.exchange.npz import import_npz
+
+    bring = {
+        Format.DEEPMIMO: import_deepmimo,
+        Format.NPZ: import_npz,
+        Format.HDF5: import_hdf5,
+        Format.CSV: import_csv,
+    }[form]
+    typer.echo(f"{site}: {bring(source, store, site)}")

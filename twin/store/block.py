@@ -18,7 +18,7 @@ from twin.errors import StoreError
 from twin.store.content import AnyArray, Examination, examine
 from twin.store.layout import Job, array_of
 from twin.store.packing import pack
-from twin.store.schema import PATH_VARIABLES, VARIABLES, DimensionName, Variable
+from twin.store.schema import PACKED_CSI, PATH_VARIABLES, VARIABLES, DimensionName, Variable
 from twin.store.spec import SiteSpec
 from twin.store.storage import run
 from twin.store.template import ArrayTemplate, static_values, template
@@ -55,7 +55,12 @@ def block_of(spec: SiteSpec, job: Job, dataset: xr.Dataset, where: str) -> Block
     ]
     problems += _static_problems(spec, job, dataset)
     values: dict[str, AnyArray] = {}
-    for name in sorted({"position", "status", *spec.variables}):
+    wanted = {"position", "status", *spec.variables}
+    packed = {*PACKED_CSI.get(spec.precision, ())}
+    if packed and packed <= {str(name) for name in dataset.variables}:
+        # From a file or another store: as it is, with the error that it was packed with.
+        wanted = (wanted - {"csi"}) | packed
+    for name in sorted(wanted):
         problem = _take(VARIABLES[name], spec, job, dataset, values)
         if problem:
             problems.append(f"{name}: {problem}")

@@ -21,7 +21,6 @@ from twin.store.receipts import read_receipts
 from twin.store.schema import SCHEMA_VERSION
 from twin.store.storage import Storage, reported
 
-
 _COORDINATES = ("part", "xyz", "angle")
 
 

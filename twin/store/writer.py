@@ -8,7 +8,7 @@ where each of them is one commit.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, cast
 
 import numpy as np
@@ -61,8 +61,10 @@ def claimed(store: StoreRef, site: str) -> Iterator[None]:
         StoreError: another run has the site.
     """
     place = storage(store)
-    _prepare(place, site)
-    with place.claim(site):
+    with ExitStack() as held:
+        with reported(site_url(place, site)):
+            _prepare(place, site)
+            held.enter_context(place.claim(site))
         yield
 
 
@@ -129,9 +131,9 @@ def create_site(
         StoreError: the storage refuses.
     """
     place = storage(store)
-    _prepare(place, site)
     record = {**program(), **(provenance or {})}
     with reported(site_url(place, site)):
+        _prepare(place, site)
         faults = _drift(place, site, spec)
         if faults is not None and not faults:
             _take_up(place, site, record)
@@ -184,7 +186,8 @@ def write_shard(
         point_slice: the block, one of those that `pending_jobs` names.
         dataset: the site's variables without the realisation dimension (those of a block, such as
             how a search went, without the block dimension either). Antenna dimensions of size one
-            may be left out. Variables of the schema that this site does not keep are left out;
+            may be left out; a channel is packed where the site keeps fewer bits, unless its packed
+            form is given. Variables of the schema that this site does not keep are left out;
             ``ap_position``, ``ap`` and ``subcarrier`` are compared with the spec. Paths are put in
             canonical order.
         config_digest: what `create_site` returned.

@@ -1,0 +1,1 @@
+"""Sites to and from the formats of other programs."""
