@@ -87,13 +87,26 @@ def run(
     data_dir: DataDir = None,
     offline: Offline = False,
     store: StoreUrl = None,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace",
+            help="Sites of another study give way; a versioned store keeps them in its history.",
+        ),
+    ] = False,
 ) -> None:
     """The whole road for a study of your own."""
-    _run(study, out, data_dir, offline, store)
+    _run(study, out, data_dir, offline, store, replace=replace)
 
 
 def _run(
-    study_file: Path, out: Path | None, data_dir: Path | None, offline: bool, store: str | None
+    study_file: Path,
+    out: Path | None,
+    data_dir: Path | None,
+    offline: bool,
+    store: str | None,
+    *,
+    replace: bool = False,
 ) -> None:
     from flows.preparation import read_request
     from flows.reality import find_reality
@@ -102,7 +115,7 @@ def _run(
     request = read_request(study_file, data_dir, out, store)
     reality = find_reality(request.study, request.folder, offline=offline)
     command = shlex.join(["twin", *sys.argv[1:]])
-    report = run_study(request.study, reality, request.out, command, request.store)
+    report = run_study(request.study, reality, request.out, command, request.store, replace=replace)
     typer.echo(f"Report: {report}")
     typer.echo(f"Metrics: {report.with_name('metrics.json')}")
 

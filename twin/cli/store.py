@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -34,9 +34,8 @@ class Format(StrEnum):
 
 
 class Precision(StrEnum):
-    """What a number of a channel is kept as."""
+    """What the parts of a channel's numbers are kept as."""
 
-    COMPLEX64 = "complex64"
     INT16 = "int16"
     FLOAT16 = "float16"
 
@@ -117,7 +116,12 @@ def store_compact(
     """Rewrite published sites into few, compressed files, for keeping and sharing."""
     from twin.store.compact import compact
 
-    for summary in compact(source, target, site, precision=precision):
+    kinds: dict[Precision | None, Literal["int16", "float16"] | None] = {
+        None: None,
+        Precision.INT16: "int16",
+        Precision.FLOAT16: "float16",
+    }
+    for summary in compact(source, target, site, precision=kinds[precision]).values():
         typer.echo(summary.to_text())
 
 
@@ -125,11 +129,18 @@ def store_compact(
 def store_card(
     store: Store,
     to: Annotated[Path, typer.Option(help="Folder of the two files.")] = Path(),
+    name: Annotated[str, typer.Option(help="Name of the publication.")] = "",
+    version: Annotated[str, typer.Option(help="Its version, such as 1.0.0.")] = "",
+    date: Annotated[str, typer.Option(help="Its date, YYYY-MM-DD.")] = "",
+    url: Annotated[str, typer.Option(help="Its address.")] = "",
+    licence: Annotated[str, typer.Option(help="Its licence (SPDX).")] = "",
 ) -> None:
     """Write a data card (Markdown) and a Croissant record (JSON-LD) of a store."""
     from twin.store.card import write_card
+    from twin.store.croissant import Publication
 
-    for path in write_card(store, to):
+    publication = Publication(name=name, version=version, date=date, url=url, licence=licence)
+    for path in write_card(store, to, publication):
         typer.echo(f"Card: {path}")
 
 

@@ -19,7 +19,7 @@ from pydantic import JsonValue
 from zarr.abc.store import Store
 
 from twin.errors import Fault, InputError, StoreError, refuse
-from twin.store.block import block_of, write_block
+from twin.store.block import Block, block_of, write_block
 from twin.store.layout import (
     METADATA,
     Job,
@@ -213,11 +213,18 @@ def write_shard(
             raise StoreError(f"{where}: published, and so no longer written to")
         job = _whole_block(spec, realisation, point_slice, where)
         block = block_of(spec, job, dataset, where)
-        receipt = receipt_for(job.name(spec), config_digest, block)
-    with (
-        reported(f"{where}, {job.name(spec)}"),
-        place.change(f"{site}: {job.name(spec)}") as opened,
-    ):
+    return write_job(place, site, spec, job, block)
+
+
+def write_job(place: Storage, site: str, spec: SiteSpec, job: Job, block: Block) -> Receipt:
+    """Write what is known to fit, then its receipt, in one change; see `write_shard`.
+
+    Raises:
+        StoreError: the storage refuses the data.
+    """
+    receipt = receipt_for(job.name(spec), spec.digest, block)
+    where = f"{site_url(place, site)}, {job.name(spec)}"
+    with reported(where), place.change(f"{site}: {job.name(spec)}") as opened:
         group = group_in(place, site, opened)
         withdraw_receipt(group, job, spec)
         write_block(group, opened, site, spec, job, block.values)
