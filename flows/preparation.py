@@ -78,6 +78,7 @@ class Prepared:
         twins: the plan of each room's twin.
         held_out: the plan of each room's stand-in for reality; empty where reality is measured.
         backend: the ray tracer's backend.
+        replace: whether sites that were made for another study give way.
     """
 
     study: Study
@@ -87,6 +88,7 @@ class Prepared:
     twins: tuple[TwinPlan, ...]
     held_out: tuple[TwinPlan, ...]
     backend: backend.BackendInfo
+    replace: bool = False
 
     @property
     def versions(self) -> dict[str, str]:

@@ -8,6 +8,7 @@ take all cores of a machine, so here one job runs at a time.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -103,7 +104,15 @@ def evaluate_feature(
     return learning.evaluate(paths, real, room, feature, protocol)
 
 
-def run(study: Study, reality: Reality, out: Path, command: str, store: str | None = None) -> Path:
+def run(
+    study: Study,
+    reality: Reality,
+    out: Path,
+    command: str,
+    store: str | None = None,
+    *,
+    replace: bool = False,
+) -> Path:
     """Run a study with a server of its own that ends with it; gives the report's path.
 
     Raises:
@@ -118,7 +127,7 @@ def run(study: Study, reality: Reality, out: Path, command: str, store: str | No
         folder = None if reality.folder is None else str(reality.folder)
         with connected(server.wait(), home):
             content = json.loads(canonical(study))
-            return Path(sim_to_real(content, str(out), folder, command, store))
+            return Path(sim_to_real(content, str(out), folder, command, store, replace))
 
 
 @flow(name="sim-to-real", task_runner=_ONE_AT_A_TIME, persist_result=False)
@@ -128,6 +137,7 @@ def sim_to_real(
     data_dir: str | None = None,
     command: str = "",
     store: str | None = None,
+    replace: bool = False,
 ) -> str:
     """Generate, publish, import, fit, evaluate, report.
 
@@ -137,12 +147,15 @@ def sim_to_real(
         data_dir: folder of real data sets; None: reality is simulated.
         command: what the report says made it.
         store: path or URL of the store; a folder in `out` where not given.
+        replace: sites that were made for another study give way; a versioned store keeps them in
+            its history.
 
     Returns:
         Path of the report.
     """
     reality = reality_in(None if data_dir is None else Path(data_dir))
     prepared = prepare(validate(study, Study, where="study"), reality, Path(out), store)
+    prepared = dataclasses.replace(prepared, replace=replace)
     seconds: dict[str, float] = {}
     place = prepared.store
     with Stage("Tracing the twins", seconds):
@@ -170,7 +183,14 @@ def _generate(
             claims.enter_context(claimed(store, plan.site))
         # All sites before any job: a store of another study is refused before work starts.
         config_digests = [
-            create_site(store, plan.site, plan.spec, provenance=provenance) for plan in plans
+            create_site(
+                store,
+                plan.site,
+                plan.spec,
+                provenance=provenance,
+                overwrite=prepared.replace,
+            )
+            for plan in plans
         ]
         return [
             _trace_site(prepared, room, plan, store, digest, held_out=held_out)
