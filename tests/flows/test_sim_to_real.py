@@ -16,7 +16,7 @@ import pytest
 
 from flows.learning import VARIANTS
 from flows.screen import INTERRUPTED
-from twin import cli
+from twin.cli import main as cli
 from twin.errors import TraceError
 from twin.learn.presets import TRAINED
 
@@ -72,7 +72,9 @@ learner: {{outer_steps: 20}}
 """
 REQUIRED = {"room", "feature", "k", "method", "mean_error_m", "ci_low", "ci_high", "draws"}
 METHODS = {*TRAINED, *(name for changes in VARIANTS.values() for name in changes), "knn", "wknn"}
-RECEIPTS = Path("store.zarr") / "toy" / "status" / "receipts"
+RECEIPTS = Path("store.zarr") / "toy" / "receipt" / "c"
+# The file of an empty receipt is smaller.
+LEAST_RECEIPT_BYTES = 100
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +112,7 @@ def ended_midway(study: Path, out: Path, receipts: int, how: signal.Signals) -> 
     with started("run", study, "--out", out, "--offline") as process:
         try:
             deadline = time.monotonic() + 120
-            while len(list((out / RECEIPTS).glob("*.json"))) < receipts:
+            while len(receipts_of(out)) < receipts:
                 assert process.poll() is None, process.communicate()[1]
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
@@ -149,7 +151,13 @@ def store_digest(out: Path) -> str:
 
 
 def receipts_of(out: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_mtime_ns for path in (out / RECEIPTS).glob("*.json")}
+    whole = [path for path in (out / RECEIPTS).glob("*/*") if path.suffix != ".partial"]
+    files = {str(path.relative_to(out)): path.stat() for path in whole}
+    return {
+        name: found.st_mtime_ns
+        for name, found in files.items()
+        if found.st_size > LEAST_RECEIPT_BYTES
+    }
 
 
 def results_of(out: Path) -> list[dict]:
