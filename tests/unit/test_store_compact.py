@@ -92,11 +92,11 @@ def test_a_killed_run_goes_on(channels, tmp_path, monkeypatch):
     write_one = module.write_job
     jobs = []
 
-    def killed(place, site, spec, job, values):
+    def killed(place, site, spec, job, block):
         if jobs:
             raise KeyboardInterrupt
         jobs.append(job)
-        write_one(place, site, spec, job, values)
+        write_one(place, site, spec, job, block)
 
     monkeypatch.setattr(module, "write_job", killed)
     with pytest.raises(KeyboardInterrupt):

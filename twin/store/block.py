@@ -31,7 +31,7 @@ _WRITES_AT_ONCE = 8
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """What a job writes.
+    """What a job writes, known to fit.
 
     Args:
         values: arrays as they are stored, by name, without the realisation dimension.
@@ -43,7 +43,7 @@ class Block:
 
 
 def block_of(spec: SiteSpec, job: Job, dataset: xr.Dataset, where: str) -> Block:
-    """A job's dataset, checked against the spec and put in canonical order.
+    """A job's dataset in the stored types and canonical order, every number looked at.
 
     Raises:
         StoreError: the dataset does not fit; all problems in one message.
@@ -67,16 +67,16 @@ def block_of(spec: SiteSpec, job: Job, dataset: xr.Dataset, where: str) -> Block
     if spec.precision != "complex64" and "csi" in values:
         values |= pack(values.pop("csi").astype(np.complex64, copy=False), spec.precision)
     values = in_canonical_order(values)
-    status = values.get("status", np.zeros(0, np.int8))
-    present = np.asarray(status != _STATUS_ABSENT)
+    status = values.get("status")
     digests = {}
     for name, block in values.items():
         seen = examine(block)
         digests[name] = seen.digest
-        if "status" in values:
+        if status is not None:
+            present = np.asarray(status != _STATUS_ABSENT)
             problem = value_problem(VARIABLES[name], block, present, seen)
             problems += [f"{name}: {problem}"] if problem else []
-    if "status" in values and not np.isin(status, (1, 2, 3)).all():
+    if status is not None and not np.isin(status, (1, 2, 3)).all():
         problems.append(
             "status: a finished job leaves every point 1 (done), 2 (no path) or 3 (absent)"
         )

@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -33,6 +33,8 @@ _RETRIES: Any = {
     },
     "retry_timeout": timedelta(minutes=3),
 }
+# Obstore says either of an object that is not there.
+_GONE = (NotFoundError, FileNotFoundError)
 _RENEWED_EVERY_S = 15.0
 _LAPSES_AFTER_S = 90.0
 
@@ -123,34 +125,47 @@ class _Claim:
         try:
             found = obstore.get(self._client, self._key)
             tag, content = found.meta["e_tag"], json.loads(bytes(found.bytes()))
-        except NotFoundError as error:
+        except _GONE as error:
             # Let go of in this very moment: whoever asks next gets it.
             raise taken(self._url, self._site) from error
+        if content["token"] == self._token:
+            # Our own: it was sent twice, because the first answer was lost.
+            self._tag = tag
+            return
         since = time.time() - float(content["renewed"])
         if since < _LAPSES_AFTER_S:
             raise taken(self._url, self._site, f"a run ({content['holder']})")
         try:
             self._put({"e_tag": tag})
         except (PreconditionError, AlreadyExistsError) as error:
-            raise taken(self._url, self._site) from error
+            if not self._still_held():
+                raise taken(self._url, self._site) from error
 
     def renew(self) -> None:
-        try:
-            self._put({"e_tag": self._tag})
-        except (PreconditionError, NotFoundError):
-            self.lost = True
-        except STORAGE_ERRORS:
-            # Tried again in time.
-            return
+        # What fails for now is tried again in time.
+        with suppress(*STORAGE_ERRORS):
+            try:
+                self._put({"e_tag": self._tag})
+            except (PreconditionError, *_GONE):
+                self.lost = not self._still_held()
 
-    def release(self) -> None:
+    def _still_held(self) -> bool:
+        """Whether the claim that is there is ours, whatever was answered to a renewal of it."""
         try:
             found = obstore.get(self._client, self._key)
-            if json.loads(bytes(found.bytes()))["token"] == self._token:
+        except _GONE:
+            return False
+        if json.loads(bytes(found.bytes()))["token"] != self._token:
+            return False
+        self._tag = found.meta["e_tag"]
+        return True
+
+    def release(self) -> None:
+        # What cannot be let go of lapses by itself.
+        with suppress(*STORAGE_ERRORS):
+            self.lost = not self._still_held()
+            if not self.lost:
                 obstore.delete(self._client, self._key)
-        except STORAGE_ERRORS:
-            # It lapses by itself.
-            return
 
     def _put(self, mode: str | dict[str, str | None]) -> None:
         content = {"holder": self._holder, "token": self._token, "renewed": time.time()}

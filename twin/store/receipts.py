@@ -14,10 +14,10 @@ from pydantic import Field, ValidationError
 
 from twin.config import StrictModel
 from twin.store.block import Block
-from twin.store.content import AnyArray, joint_digest
+from twin.store.content import AnyArray, json_digest
 from twin.store.layout import Job, StoredArray, array_of, jobs_of
 from twin.store.spec import SiteSpec
-from twin.store.storage import READ_ERRORS
+from twin.store.storage import READ_ERRORS, run
 
 
 class Receipt(StrictModel):
@@ -26,8 +26,8 @@ class Receipt(StrictModel):
     Args:
         job: name of the job.
         config_digest: of the site the job was done for.
-        digests: BLAKE3 by variable, of the content in canonical order.
-        digest: joint digest of `digests`.
+        digests: by variable, of the content in canonical order; see `twin.store.content`.
+        digest: of all the rest, so that a damaged receipt is none.
         points: number of points in the block.
         points_without_path: how many of them have status 2.
         power_left_out_max: largest power gain left out on a link; None where the site keeps none.
@@ -48,16 +48,22 @@ class Receipt(StrictModel):
 def receipt_for(name: str, config_digest: str, block: Block) -> Receipt:
     """Receipt of a job."""
     values = block.values
-    return Receipt(
+    receipt = Receipt(
         job=name,
         config_digest=config_digest,
         digests=block.digests,
-        digest=joint_digest(block.digests),
+        digest="",
         points=len(values["status"]),
         points_without_path=int(np.count_nonzero(values["status"] == 2)),
         power_left_out_max=_largest(values.get("power_left_out")),
         csi_nmse_max=_largest(values.get("csi_nmse")),
     )
+    return receipt.model_copy(update={"digest": _seal(receipt)})
+
+
+def _seal(receipt: Receipt) -> str:
+    """Digest of everything that a receipt says."""
+    return json_digest(receipt.model_dump(mode="json", exclude={"digest"}))
 
 
 def _largest(values: AnyArray | None) -> float | None:
@@ -75,7 +81,10 @@ def write_receipt(group: zarr.Group, job: Job, spec: SiteSpec, receipt: Receipt)
 
 def withdraw_receipt(group: zarr.Group, job: Job, spec: SiteSpec) -> None:
     """Make a job count as not done."""
-    array_of(group, "receipt")[job.realisation, job.block(spec)] = ""
+    store = group.store
+    key = f"{group.path}/receipt/c/{job.realisation}/{job.block(spec)}"
+    if run(lambda: store.exists(key)):
+        array_of(group, "receipt")[job.realisation, job.block(spec)] = ""
 
 
 def read_receipts(group: zarr.Group, spec: SiteSpec) -> dict[Job, Receipt]:
@@ -111,5 +120,5 @@ def _valid(text: str, name: str, config_digest: str) -> Receipt | None:
         receipt = Receipt.model_validate_json(text)
     except ValidationError:
         return None
-    whole = receipt.job == name and receipt.digest == joint_digest(receipt.digests)
+    whole = receipt.job == name and receipt.digest == _seal(receipt)
     return receipt if whole and receipt.config_digest == config_digest else None

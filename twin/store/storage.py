@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
-from icechunk import IcechunkError
+from icechunk import ConflictError, IcechunkError, RebaseFailedError
 from obstore.exceptions import BaseError as ObjectStoreError
 from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 from zarr.abc.store import Store
@@ -26,9 +28,24 @@ READ_ERRORS = (
     ObjectStoreError,
     IcechunkError,
 )
-STORAGE_ERRORS = (OSError, ObjectStoreError, IcechunkError)
+STORAGE_ERRORS = (OSError, ObjectStoreError, IcechunkError, ConflictError, RebaseFailedError)
 
 Result = TypeVar("Result")
+
+# How S3 answers, as obstore and as Icechunk hand it on; how Icechunk lists causes, the last of them
+# the first; how both name the errors of an operating system.
+_ANSWER = re.compile(
+    r"<Code>(\w+)</Code>\s*<Message>([^<]*)|code: \"(\w+)\", message: \"([^\"]*)\""
+)
+_CAUSE = re.compile(r"^ *[|`]-> ((?:.|\n(?! *[|`]->))*)", re.MULTILINE)
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+_DENIED = (PermissionError, PermissionDeniedError, UnauthenticatedError)
+_NO_RIGHT = ("AccessDenied", "AllAccessDisabled", "AccountProblem")
+# Without keys, both ask a service that only machines of the cloud have.
+_NO_KEYS = re.compile(r"169\.254\.169\.254|IMDS")
+_WRONG_KEYS = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken")
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -150,12 +167,32 @@ def reported(where: str) -> Iterator[None]:
 
 def refusal(error: BaseException) -> str:
     """What a storage's error means for the user."""
-    denied = isinstance(error, PermissionError | PermissionDeniedError | UnauthenticatedError)
-    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    if denied:
+    text = _reason(error)
+    code = text.partition(":")[0]
+    number = error.errno if isinstance(error, OSError) else None
+    found = _OS_ERROR.search(text)
+    number = int(found[1]) if found else number
+    if code in _WRONG_KEYS or _NO_KEYS.search(text):
+        cure = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to keys that the storage knows."
+    elif code in _NO_RIGHT or number in _REFUSED or isinstance(error, _DENIED):
         cure = "Give this user the right to write there, or name another place."
-    elif isinstance(error, OSError):
+    elif code == "NoSuchBucket":
+        cure = "Make the bucket, or name another one."
+    elif isinstance(error, ConflictError | RebaseFailedError):
+        cure = "Another run changed the same data; run the same command again when it has ended."
+    elif number in _FULL:
         cure = "Make room, or name another place; the same command then goes on."
     else:
         cure = "What is written stays; the same command goes on once the storage answers."
     return f"cannot be written or read ({text}). {cure}"
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause in an error's text, on one line."""
+    text = re.split(r"Debug source:|context:\n", str(error))[0]
+    answer = _ANSWER.search(str(error))
+    if answer:
+        return ": ".join(part.strip().rstrip(".") for part in answer.groups() if part is not None)
+    causes = _CAUSE.findall(str(error))
+    words = " ".join((causes[-1] if causes else text.strip(" |\n")).split())
+    return words.removeprefix("x ") or type(error).__name__

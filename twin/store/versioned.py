@@ -8,8 +8,10 @@ one through a lock of this machine; in object storage the engine needs no help.
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import re
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +20,8 @@ from urllib.parse import urlsplit
 
 import icechunk
 import obstore
-from icechunk import IcechunkError
+from icechunk import ConflictError, IcechunkError, RebaseFailedError
+from obstore.store import S3Store
 from zarr.abc.store import Store
 
 from twin.errors import Fault, InputError
@@ -92,11 +95,19 @@ class VersionedStorage(Storage):
             cure = "Name a branch (?branch=...), or none for the main one."
             fault = Fault(self.url, "", "a branch to write to", next(iter(self._version)), cure)
             raise InputError([fault])
-        session = self._repository().writable_session(branch)
+        repository = self._repository()
+        session = repository.writable_session(branch)
+        before = session.snapshot_id
         yield session.store
         if session.has_uncommitted_changes:
+            mark = {"commit": uuid.uuid4().hex}
             with self._one_at_a_time():
-                session.commit(message, rebase_with=icechunk.ConflictDetector())
+                try:
+                    session.commit(message, mark, rebase_with=icechunk.ConflictDetector())
+                except (IcechunkError, ConflictError, RebaseFailedError):
+                    # One that is sent again because its answer was lost is in conflict with itself.
+                    if not _committed(repository, branch, mark, before):
+                        raise
 
     @contextmanager
     def _one_at_a_time(self) -> Iterator[None]:
@@ -139,13 +150,20 @@ class VersionedStorage(Storage):
                         path.unlink()
                     icechunk.Repository.create(self._storage())
         else:
-            client = s3_client(self._place)
             with self.claim(".new"):
                 if not self.exists():
-                    keys = [entry["path"] for entry in obstore.list(client).collect()]
-                    if all(_HALF_MADE.fullmatch(key.rpartition("/")[2]) for key in keys):
-                        obstore.delete(client, keys)
-                    icechunk.Repository.create(self._storage())
+                    self._create_in_bucket(s3_client(self._place))
+
+    def _create_in_bucket(self, client: S3Store) -> None:
+        keys = [entry["path"] for entry in obstore.list(client).collect()]
+        if all(_HALF_MADE.fullmatch(key.rpartition("/")[2]) for key in keys):
+            obstore.delete(client, keys)
+        try:
+            icechunk.Repository.create(self._storage())
+        except IcechunkError:
+            # A put that is sent again because its answer was lost finds its own object.
+            if not self.exists():
+                raise
 
     def _files(self) -> list[Path]:
         return [path for path in cast(Path, self._place).rglob("*") if not path.is_dir()]
@@ -187,6 +205,16 @@ class VersionedStorage(Storage):
 
     def names(self, folder: str = "") -> tuple[str, ...]:
         return super().names(folder) if self.exists() else ()
+
+
+def _committed(
+    repository: icechunk.Repository, branch: str, mark: Mapping[str, str], before: str
+) -> bool:
+    """Whether a branch has the commit with a mark, among those after a given snapshot."""
+    commits = repository.ancestry(branch=branch)
+    return any(
+        entry.metadata == mark for entry in itertools.takewhile(lambda e: e.id != before, commits)
+    )
 
 
 def _first_line(error: Exception) -> str:
