@@ -12,9 +12,9 @@ import xarray as xr
 
 from tests.unit.whole_store import ABSENT, SITE, VARIABLES, spec_of, write
 from twin.errors import InputError, StoreError
-from twin.store.card import CARD_FILE, CROISSANT_FILE, data_card, write_card
-from twin.store.coverage import coverage
-from twin.store.croissant import Publication, croissant
+from twin.store.card.card import CARD_FILE, CROISSANT_FILE, data_card, write_card
+from twin.store.card.coverage import coverage
+from twin.store.card.croissant import Publication, croissant
 from twin.store.location import storage
 from twin.store.pieces import SitePieces
 from twin.store.reader import open_site

@@ -136,8 +136,8 @@ def store_card(
     licence: Annotated[str, typer.Option(help="Its licence (SPDX).")] = "",
 ) -> None:
     """Write a data card (Markdown) and a Croissant record (JSON-LD) of a store."""
-    from twin.store.card import write_card
-    from twin.store.croissant import Publication
+    from twin.store.card.card import write_card
+    from twin.store.card.croissant import Publication
 
     publication = Publication(name=name, version=version, date=date, url=url, licence=licence)
     for path in write_card(store, to, publication):

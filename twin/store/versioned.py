@@ -8,11 +8,12 @@ one through a lock of this machine; in object storage the engine needs no help.
 from __future__ import annotations
 
 import fcntl
+import functools
 import itertools
 import os
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -101,13 +102,9 @@ class VersionedStorage(Storage):
         yield session.store
         if session.has_uncommitted_changes:
             mark = {"commit": uuid.uuid4().hex}
-            with self._one_at_a_time():
-                try:
-                    session.commit(message, mark, rebase_with=icechunk.ConflictDetector())
-                except (IcechunkError, ConflictError, RebaseFailedError):
-                    # One that is sent again because its answer was lost is in conflict with itself.
-                    if not _committed(repository, branch, mark, before):
-                        raise
+            done = functools.partial(_committed, repository, branch, mark, before)
+            with self._one_at_a_time(), _unless(done):
+                session.commit(message, mark, rebase_with=icechunk.ConflictDetector())
 
     @contextmanager
     def _one_at_a_time(self) -> Iterator[None]:
@@ -139,7 +136,9 @@ class VersionedStorage(Storage):
         branch = self._version.get("branch", _MAIN)
         repository = self._repository()
         if branch not in repository.list_branches():
-            repository.create_branch(branch, repository.lookup_branch(_MAIN))
+            tip = repository.lookup_branch(_MAIN)
+            with _unless(lambda: branch in repository.list_branches()):
+                repository.create_branch(branch, tip)
 
     def _create(self) -> None:
         if isinstance(self._place, Path):
@@ -158,12 +157,8 @@ class VersionedStorage(Storage):
         keys = [entry["path"] for entry in obstore.list(client).collect()]
         if all(_HALF_MADE.fullmatch(key.rpartition("/")[2]) for key in keys):
             obstore.delete(client, keys)
-        try:
+        with _unless(self.exists):
             icechunk.Repository.create(self._storage())
-        except IcechunkError:
-            # A put that is sent again because its answer was lost finds its own object.
-            if not self.exists():
-                raise
 
     def _files(self) -> list[Path]:
         return [path for path in cast(Path, self._place).rglob("*") if not path.is_dir()]
@@ -177,14 +172,17 @@ class VersionedStorage(Storage):
             return ""
         if self._place.exists() and not self._place.is_dir():
             return "a file"
-        vacant = not self._place.is_dir() or self.exists() or self._half_made()
-        return "" if vacant else "a folder with other content"
+        if not self._place.is_dir() or self.exists() or self._half_made():
+            return ""
+        # Looked at again: another run may have made the repository in between.
+        return "" if self.exists() else "a folder with other content"
 
     def tag(self, name: str) -> None:
         repository = self._repository()
         if name not in repository.list_tags():
-            branch = self._version.get("branch", _MAIN)
-            repository.create_tag(name, repository.lookup_branch(branch))
+            tip = repository.lookup_branch(self._version.get("branch", _MAIN))
+            with _unless(lambda: name in repository.list_tags()):
+                repository.create_tag(name, tip)
 
     def history(self) -> tuple[Version, ...]:
         repository = self._repository()
@@ -205,6 +203,19 @@ class VersionedStorage(Storage):
 
     def names(self, folder: str = "") -> tuple[str, ...]:
         return super().names(folder) if self.exists() else ()
+
+
+@contextmanager
+def _unless(done: Callable[[], bool]) -> Iterator[None]:
+    """Let pass an error of something that is done all the same.
+
+    What is sent again because its answer was lost finds what it made itself in its way.
+    """
+    try:
+        yield
+    except (IcechunkError, ConflictError, RebaseFailedError):
+        if not done():
+            raise
 
 
 def _committed(

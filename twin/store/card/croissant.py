@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import JsonValue
 
+from twin.store.card.markdown import count_text
 from twin.store.local import LocalStorage
 from twin.store.location import StoreRef, storage
-from twin.store.markdown import count_text
 from twin.store.pieces import SitePieces, published_sites
 from twin.store.schema import SCHEMA_VERSION, VARIABLES, Variable
 from twin.store.spec import SiteSpec

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 from pydantic import JsonValue
 
-from twin.store.coverage import Coverage, Levels, coverage
-from twin.store.croissant import described_variables, notes_on, site_summary, texts
-from twin.store.markdown import bullets, count_text, decibels, part, share_text, table
+from twin.store.card.coverage import Coverage, Levels, coverage
+from twin.store.card.croissant import described_variables, notes_on, site_summary, texts
+from twin.store.card.markdown import bullets, count_text, decibels, part, share_text, table
 from twin.store.pieces import SitePieces, short
 from twin.store.schema import VARIABLES
 from twin.store.spec import RESERVED_ATTRIBUTES

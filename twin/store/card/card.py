@@ -7,12 +7,12 @@ from pathlib import Path
 
 from twin import atomic
 from twin.errors import Fault, refuse
-from twin.store.card_site import site_section, variables_table
-from twin.store.croissant import Publication, licences_of, record_of, texts, title_of
+from twin.store.card.croissant import Publication, licences_of, record_of, texts, title_of
+from twin.store.card.markdown import bullets, size_text, table
+from twin.store.card.opening import how_to_open
+from twin.store.card.site import site_section, variables_table
 from twin.store.local import LocalStorage
 from twin.store.location import StoreRef, storage
-from twin.store.markdown import bullets, size_text, table
-from twin.store.opening import how_to_open
 from twin.store.pieces import SitePieces, published_sites
 from twin.store.schema import CONVENTIONS, SCHEMA_VERSION
 from twin.store.storage import Storage, reported

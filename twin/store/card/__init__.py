@@ -1,0 +1,1 @@
+"""What a person and a catalogue are told of a store."""

@@ -1,0 +1,1 @@
+"""Batches of fingerprints for training, from stores of any size."""
