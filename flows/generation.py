@@ -101,6 +101,7 @@ def _plan(
         ap_position_m=vectors(
             np.array([[ap.position_m for ap in r.scene.access_points] for r in realisations])
         ),
+        ap_frequency_hz=(scene.frequency_hz,) * len(scene.access_points),
         snapshots=visits * snapshots,
         visits=visits,
         paths=study.trace.max_paths,
