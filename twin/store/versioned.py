@@ -12,6 +12,7 @@ import functools
 import itertools
 import os
 import re
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from icechunk import ConflictError, IcechunkError, RebaseFailedError
 from obstore.store import S3Store
 from zarr.abc.store import Store
 
-from twin.errors import Fault, InputError
+from twin.errors import Fault, InputError, StoreError
 from twin.store.local import locked
 from twin.store.objects import leased, s3_client
 from twin.store.storage import Storage, Version
@@ -149,11 +150,17 @@ class VersionedStorage(Storage):
                         path.unlink()
                     icechunk.Repository.create(self._storage())
         else:
-            with self.claim(".new"):
-                if not self.exists():
-                    self._create_in_bucket(s3_client(self._place))
+            while not self.exists():
+                try:
+                    with self.claim(".new"):
+                        self._create_in_bucket(s3_client(self._place))
+                except StoreError:
+                    # Another run is making it, or died of it; then its claim lapses.
+                    time.sleep(0.2)
 
     def _create_in_bucket(self, client: S3Store) -> None:
+        if self.exists():
+            return
         keys = [entry["path"] for entry in obstore.list(client).collect()]
         if all(_HALF_MADE.fullmatch(key.rpartition("/")[2]) for key in keys):
             obstore.delete(client, keys)
