@@ -1,9 +1,9 @@
 """How a site lies on disk: shapes, chunks, shards, codecs and attributes of every array.
 
 Measured in `benchmarks.store`: plain chunks of some megabytes are written and read at the speed of
-memory, and a training loop that draws whole chunks in random order is fed from them; compression
-costs a factor of three or more in speed and saves a third of a channel's bytes, and far more where
-most cells are empty.
+memory, and a training loop that draws whole chunks in random order is fed from them. Compression
+costs a factor of three or more in speed and saves little of a channel, half of the paths, and far
+more where most cells are empty.
 """
 
 from __future__ import annotations
