@@ -2,7 +2,8 @@ import sys
 
 import pytest
 
-from twin import cli, doctor
+from twin import doctor
+from twin.cli import main as cli
 from twin.errors import BackendError
 from twin.trace import backend
 

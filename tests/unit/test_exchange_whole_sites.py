@@ -136,7 +136,7 @@ def test_h5py_finds_types_units_and_scales(whole, tmp_path):
 def test_memory_is_bounded_by_a_block(form, tmp_path):
     _, digest = write(
         tmp_path / "store.zarr",
-        points=960,
+        points=2880,
         shard_points=64,
         subcarriers=256,
         realisations=("one",),

@@ -140,7 +140,7 @@ def test_rows_share_chunks_and_chunks_share_a_file_where_it_is_compact() -> None
         template(spec.model_copy(update={"layout": layout}))["csi"]
         for layout in ("fast", "compact")
     )
-    assert (fast.chunks, fast.shards) == ((1, 32, 3, 1, 1, 4096), None)
+    assert (fast.chunks, fast.shards) == ((1, 64, 3, 1, 1, 4096), None)
     assert (compact.chunks, compact.shards) == ((1, 8, 3, 1, 1, 4096), (1, 256, 3, 1, 1, 4096))
     assert (fast.plain, compact.plain) == (True, False)
 
