@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import http.client
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ class FlakyProxy(ThreadingHTTPServer):
         failures: how many failed, by kind.
         requests: how many came.
         share: of requests that fail, from 0 to 1; which of them is drawn.
-        next_fault: method, part of the address, and kind of a fault that comes for sure, once.
+        next_fault: pattern of method and address, and kind of a fault that comes for sure, once.
     """
 
     daemon_threads = True
@@ -34,7 +35,7 @@ class FlakyProxy(ThreadingHTTPServer):
         self.failures: collections.Counter[str] = collections.Counter()
         self.requests = 0
         self.share = share
-        self.next_fault: tuple[str, str, str] | None = None
+        self.next_fault: tuple[str, str] | None = None
         self._draws = stream(seed, "flaky proxy")
         self._lock = threading.Lock()
 
@@ -46,8 +47,8 @@ class FlakyProxy(ThreadingHTTPServer):
         """The fault of the next request; empty for none."""
         with self._lock:
             self.requests += 1
-            if self.next_fault and self.next_fault[0] == method and self.next_fault[1] in path:
-                kind, self.next_fault = self.next_fault[2], None
+            if self.next_fault and re.search(self.next_fault[0], f"{method} {path}"):
+                kind, self.next_fault = self.next_fault[1], None
                 self.failures[kind] += 1
                 return kind
             if self._draws.random() >= self.share:

@@ -1,7 +1,7 @@
 """Runs with several writer processes that can be killed at any moment, started in milliseconds.
 
-A process that has imported the store once, and has touched none since (so that no thread runs in
-it), forks each run: a coordinator and its writers, one process group.
+A process that has imported what takes long, and nothing that starts a thread, forks each run: a
+coordinator and its writers, one process group.
 """
 
 from __future__ import annotations
@@ -16,14 +16,19 @@ import sys
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from types import SimpleNamespace
+
+import dask.array
+import obstore
+import pandas as pd
+import zarr.storage
 
 from tests.integration.small_sites import SITE, make_block, write_jobs
 from twin.errors import TwinError
-from twin.store.layout import jobs_of
 from twin.store.spec import SiteSpec
-from twin.store.writer import claimed, create_site, pending_jobs, publish
 
 WRITERS = 4
+_IMPORTED = (dask.array, obstore, pd, zarr.storage)
 _BECOME_REAPER = 36  # PR_SET_CHILD_SUBREAPER
 
 
@@ -56,7 +61,8 @@ class Starter:
 
     def close(self) -> None:
         self._connection.close()
-        self._process.join()
+        self._process.join(10)
+        self._process.kill()
 
 
 def _serve(connection: Connection) -> None:
@@ -74,7 +80,7 @@ def _serve(connection: Connection) -> None:
             continue
         store, spec = order
         # What is imported on first use would else be imported by every run.
-        make_block(spec, jobs_of(spec)[0])
+        make_block(spec, SimpleNamespace(realisation=0, points=slice(0, 1)))
         gc.freeze()
         there, here = multiprocessing.Pipe(duplex=False)
         run = _fork(lambda store=store, spec=spec, here=here: _coordinate(store, spec, here))
@@ -119,11 +125,13 @@ def _fork(work: Callable[[], int]) -> int:
 def _coordinate(store: str, spec: SiteSpec, starter: Connection) -> int:
     """What a run does: claim, lay out, let the writers do what is missing, publish."""
     os.setpgid(0, 0)
-    # Forked before the store is touched: threads do not survive a fork.
+    # Forked before Icechunk is imported and the store touched: threads do not survive a fork.
     pipes = [multiprocessing.Pipe(duplex=False) for _ in range(WRITERS)]
     writers = [
         _fork(lambda number=number: _write(store, spec, number, pipes)) for number in range(WRITERS)
     ]
+    from twin.store.writer import claimed, create_site, pending_jobs, publish
+
     starter.send(True)
     try:
         with claimed(store, SITE):

@@ -1,20 +1,25 @@
-"""Small sites that several tests write: their content, and runs that write them in processes."""
+"""Small sites that several tests write.
+
+Nothing here imports Icechunk, whose threads do not survive a fork, before a job is written.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
 from twin.seeds import stream
-from twin.store.layout import Job
 from twin.store.schema import VARIABLES
 from twin.store.spec import SiteSpec
-from twin.store.writer import write_shard
+
+if TYPE_CHECKING:
+    from twin.store.layout import Job
 
 SITE = "room"
-WRITERS = 4
 
 
 def make_spec(realisations: int = 3, points: int = 8, shard_points: int = 2, **changes) -> SiteSpec:
@@ -53,6 +58,8 @@ def make_block(spec: SiteSpec, job: Job) -> xr.Dataset:
     return xr.Dataset(variables)
 
 
-def write_jobs(store: str | Path, spec: SiteSpec, jobs, site: str = SITE) -> None:
+def write_jobs(store: str | Path, spec: SiteSpec, jobs: Iterable[Job], site: str = SITE) -> None:
+    from twin.store.writer import write_shard
+
     for job in jobs:
         write_shard(store, site, job.realisation, job.points, make_block(spec, job), spec.digest)

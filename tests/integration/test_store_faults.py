@@ -9,18 +9,20 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import icechunk
 import numpy as np
 import pytest
+import zarr
 
 import twin
 from tests.integration.killed_runs import Starter
 from tests.integration.small_sites import SITE, make_block, make_spec, write_jobs
 from twin.errors import InputError, StoreError, TwinError
 from twin.seeds import stream
-from twin.store.layout import jobs_of
+from twin.store.layout import jobs_of, prepare_store
 from twin.store.location import storage
 from twin.store.reader import open_site
 from twin.store.template import template
@@ -310,6 +312,23 @@ def test_no_commit_is_lost_on_a_local_disk(tmp_path: Path, starter: Starter) -> 
     assert run_here(tmp_path / "whole.zarr", spec) == run_here(store, spec)
     messages = [entry.message for entry in storage(store).history()]
     assert set(messages) >= {f"{SITE}: {job.name(spec)}" for job in jobs_of(spec)}
+
+
+def test_no_commit_is_lost_in_close_succession(tmp_path: Path) -> None:
+    """Four committers that do nothing else, which without a lock lose some."""
+    place = storage(f"icechunk:{tmp_path / 'store'}")
+    prepare_store(place)
+
+    def commit(committer: int) -> None:
+        for number in range(10):
+            with place.change(f"{committer}-{number}") as opened:
+                zarr.create_group(opened, path=f"{committer}-{number}", zarr_format=3)
+
+    with ThreadPoolExecutor(4) as committers:
+        list(committers.map(commit, range(4)))
+    names = {f"{committer}-{number}" for committer in range(4) for number in range(10)}
+    assert {entry.message for entry in place.history()} >= names
+    assert set(place.names()) == {*names, "zarr.json"}
 
 
 @pytest.mark.parametrize("gone", ["refs", "refs and repo", "all but staged"])

@@ -30,12 +30,13 @@ from twin.store.writer import claimed, create_site, pending_jobs, publish, write
 
 SPEC = make_spec(1, 4, 2, variables=("rss",))
 FORMS = ("s3", "icechunk+s3")
+SERVERS = ("moto", "minio") if shutil.which("minio") else ("moto",)
+# Where Icechunk keeps which snapshot a branch or tag means, in its first and second release.
+BRANCH = "/(refs/|repo)"
 
 
-@pytest.fixture(scope="module", params=["moto", "minio"])
+@pytest.fixture(scope="module", params=SERVERS)
 def server(request: pytest.FixtureRequest, tmp_path_factory) -> Iterator[Server]:
-    if request.param == "minio" and shutil.which("minio") is None:
-        pytest.skip("no minio on PATH")
     with served(request.param, tmp_path_factory.mktemp(request.param)) as server:
         yield server
 
@@ -209,37 +210,43 @@ def test_a_fifth_of_all_requests_fails(
         ("s3", "store.claims/room", "dropped"),
         ("s3", "store.claims/room", "answer dropped"),
         ("s3", "room/receipt/c/0/0", "answer dropped"),
-        ("icechunk+s3", "refs/", "dropped"),
-        ("icechunk+s3", "refs/", "answer dropped"),
-        ("icechunk+s3", "refs/tag", "answer dropped"),
+        ("icechunk+s3", BRANCH, "dropped"),
+        ("icechunk+s3", BRANCH, "answer dropped"),
     ],
 )
 def test_one_put_fails(
     bucket: str, proxy: FlakyProxy, fault: str, form: str, part: str, expected: str
 ) -> None:
-    proxy.next_fault = ("PUT", part, fault)
+    proxy.next_fault = (f"PUT .*{part}", fault)
     assert run_here(f"{form}://{bucket}/store") == expected
     assert proxy.failures == {fault: 1}
 
 
-@pytest.mark.parametrize("change", ["lay out", "r0000-p0001", "publish"])
+@pytest.mark.parametrize("change", ["lay out", "r0000-p0001", "publish", "tag"])
 def test_a_commit_whose_answer_is_lost_counts(
     bucket: str, proxy: FlakyProxy, change: str, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is sent again, and then finds that the branch has moved: by itself."""
     store = f"icechunk+s3://{bucket}/store"
-    commit = icechunk.Session.commit
+    commit, create_tag = icechunk.Session.commit, icechunk.Repository.create_tag
 
     def commit_unanswered(session, message, *args, **settings):
         if change in message:
-            proxy.next_fault = ("PUT", "refs/", "answer dropped")
+            proxy.next_fault = (f"PUT .*{BRANCH}", "answer dropped")
         return commit(session, message, *args, **settings)
 
+    def tag_unanswered(repository, *args):
+        if change == "tag":
+            proxy.next_fault = (f"PUT .*{BRANCH}", "answer dropped")
+        return create_tag(repository, *args)
+
     monkeypatch.setattr(icechunk.Session, "commit", commit_unanswered)
+    monkeypatch.setattr(icechunk.Repository, "create_tag", tag_unanswered)
     assert run_here(store) == expected
     assert proxy.failures == {"answer dropped": 1}
-    messages = [entry.message for entry in storage(store).history()]
-    assert len(set(messages)) == len(messages)
+    history = storage(store).history()
+    assert len({entry.message for entry in history}) == len(history)
+    assert history[0].tags == (f"{SITE}-{expected[:12]}",)
 
 
 def test_keys_that_expire_leave_a_store_that_can_be_taken_up(
@@ -248,12 +255,12 @@ def test_keys_that_expire_leave_a_store_that_can_be_taken_up(
     create_site(store, SITE, SPEC)
     jobs = jobs_of(SPEC)
     write_jobs(store, SPEC, jobs[:1])
-    proxy.next_fault = ("PUT", "/", "403")
+    proxy.next_fault = ("PUT", "403")
     with pytest.raises(StoreError, match=r"r0000-p0001: .*ExpiredToken.*Set AWS_ACCESS"):
         write_jobs(store, SPEC, jobs[1:])
     assert pending_jobs(store, SITE) == jobs[1:]
     write_jobs(store, SPEC, jobs[1:])
-    proxy.next_fault = ("PUT", "/", "403")
+    proxy.next_fault = ("PUT", "403")
     with pytest.raises(StoreError, match=r"ExpiredToken|object store service error"):
         publish(store, SITE)
     with pytest.raises(StoreError, match="not published, 0 of 2 jobs are missing"):
@@ -286,9 +293,9 @@ def test_server_that_does_not_answer(
 
 def test_bucket_that_is_not_there(store: str) -> None:
     other = store.replace("://", "://no-")
-    with pytest.raises((StoreError, InputError), match=r"NoSuchBucket.*Make the bucket"):
+    with pytest.raises((StoreError, InputError), match="NoSuchBucket"):
         run_here(other)
-    with pytest.raises((StoreError, InputError), match=r"NoSuchBucket.*Make the bucket"):
+    with pytest.raises((StoreError, InputError), match=r"Make the bucket|nothing there"):
         verify(other)
 
 
