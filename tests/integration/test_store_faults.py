@@ -243,6 +243,18 @@ def test_one_flipped_bit_or_a_cut_is_found_and_named(layout: str, tmp_path: Path
     assert found > 1.7 * len(template(spec))
 
 
+def test_what_killed_writers_left_is_no_damage(tmp_path: Path) -> None:
+    run_here(tmp_path)
+    left = [tmp_path / "zarr.1.partial", tmp_path / SITE / "zarr.2.partial"]
+    left.append(tmp_path / SITE / "rss" / "c" / "0" / "1" / "0" / "0.3.partial")
+    for path in left:
+        path.write_bytes(b"half")
+    assert verify(tmp_path) == []
+    open_site(tmp_path, SITE).load()
+    run_here(tmp_path)
+    assert not any(path.exists() for path in left)
+
+
 def flipped(content: bytes, draws: np.random.Generator) -> bytes:
     changed = bytearray(content)
     changed[int(draws.integers(len(content)))] ^= 1 << int(draws.integers(8))

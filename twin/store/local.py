@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import zarr.storage
 from zarr.abc.store import Store
-from zarr.storage import LocalStore
 
 from twin.errors import StoreError
 from twin.store.storage import Storage
 
 # What zarr's local store adds to the name of a file until it is whole.
-_ORPHANS = "*.partial"
+_PARTIAL = ".partial"
+_ORPHANS = f"*{_PARTIAL}"
+
+
+class LocalStore(zarr.storage.LocalStore):
+    """A folder as zarr reads it, without what killed writers left, which zarr would warn of.
+
+    The name is zarr's own, because `zarrs` goes by it.
+    """
+
+    async def list_dir(self, prefix: str) -> AsyncIterator[str]:
+        async for name in super().list_dir(prefix):
+            if not name.endswith(_PARTIAL):
+                yield name
 
 
 class LocalStorage(Storage):
@@ -32,7 +45,7 @@ class LocalStorage(Storage):
 
     @contextmanager
     def change(self, message: str) -> Iterator[Store]:  # noqa: ARG002 (nothing keeps a history)
-        yield LocalStore(self.path)
+        yield zarr.storage.LocalStore(self.path)
 
     @contextmanager
     def claim(self, site: str) -> Iterator[None]:
