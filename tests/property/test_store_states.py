@@ -314,7 +314,8 @@ class PlainMachine(StoreMachine):
         (file,) = (
             file
             for file in folder.rglob("*")
-            if file.is_file() and file.relative_to(folder).parts[0] == number
+            if file.is_file() and file.suffix != ".partial"
+            if file.relative_to(folder).parts[0] == number
         )
         content = bytearray(file.read_bytes())
         content[data.draw(st.integers(0, len(content) - 1))] ^= 0x41
