@@ -1,7 +1,7 @@
 """Runs with several writer processes that can be killed at any moment, started in milliseconds.
 
-A process that has imported what takes long, and nothing that starts a thread, forks each run: a
-coordinator and its writers, one process group.
+A process that has imported what takes long, and has touched no store, forks each run: a coordinator
+and its writers, one process group.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import importlib
 import multiprocessing
 import os
 import signal
@@ -22,23 +23,29 @@ import dask.array
 import obstore
 import pandas as pd
 import zarr.storage
+import zarrs
 
 from tests.integration.small_sites import SITE, make_block, write_jobs
 from twin.errors import TwinError
 from twin.store.spec import SiteSpec
 
 WRITERS = 4
-_IMPORTED = (dask.array, obstore, pd, zarr.storage)
+_IMPORTED = (dask.array, obstore, pd, zarr.storage, zarrs)
 _BECOME_REAPER = 36  # PR_SET_CHILD_SUBREAPER
 
 
 class Starter:
-    """The process that forks runs; its methods are called in the process of the tests."""
+    """The process that forks runs; its methods are called in the process of the tests.
 
-    def __init__(self) -> None:
+    Args:
+        versioned: whether runs may write versioned stores. Icechunk has threads from its import on
+            (since release 2), and they do not survive a fork: each process then imports it itself.
+    """
+
+    def __init__(self, *, versioned: bool = True) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, versioned), daemon=True)
         self._process.start()
         theirs.close()
 
@@ -65,7 +72,9 @@ class Starter:
         self._process.kill()
 
 
-def _serve(connection: Connection) -> None:
+def _serve(connection: Connection, versioned: bool) -> None:
+    if not versioned:
+        importlib.import_module("twin.store.writer")
     # Writers whose coordinator is gone become this process's own, so that it can wait for them.
     ctypes.CDLL(None).prctl(_BECOME_REAPER, 1)
     runs: dict[int, Connection] = {}
@@ -125,7 +134,7 @@ def _fork(work: Callable[[], int]) -> int:
 def _coordinate(store: str, spec: SiteSpec, starter: Connection) -> int:
     """What a run does: claim, lay out, let the writers do what is missing, publish."""
     os.setpgid(0, 0)
-    # Forked before Icechunk is imported and the store touched: threads do not survive a fork.
+    # Forked before a store is touched: threads do not survive a fork.
     pipes = [multiprocessing.Pipe(duplex=False) for _ in range(WRITERS)]
     writers = [
         _fork(lambda number=number: _write(store, spec, number, pipes)) for number in range(WRITERS)

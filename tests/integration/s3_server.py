@@ -105,7 +105,7 @@ def _answers(address: str) -> bool:
 def _serve_moto(port_file: Path) -> None:
     """Serve until killed; the port the system gave goes to a file."""
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-    from werkzeug.serving import make_server
+    from werkzeug.serving import WSGIRequestHandler, make_server
 
     application = DomainDispatcherApplication(create_backend_app)
     # Moto looks at the condition of a put first and then puts: one request at a time makes that one
@@ -116,7 +116,14 @@ def _serve_moto(port_file: Path) -> None:
         with one_at_a_time:
             return application(environment, start_response)
 
-    server = make_server("127.0.0.1", 0, answer, threaded=True)
+    class Handler(WSGIRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def log_request(self, *_: object) -> None:
+            """Thousands of lines that nobody reads."""
+
+    server = make_server("127.0.0.1", 0, answer, threaded=True, request_handler=Handler)
     new = port_file.with_suffix(".new")
     new.write_text(str(server.server_port), encoding="utf-8")
     new.replace(port_file)

@@ -93,16 +93,14 @@ def test_a_site_is_what_it_is_on_a_disk(
     assert [key for key in server.keys(bucket) if "claims" in key] == []
 
 
-def test_four_writers_and_no_commit_is_lost(store: str, starter: Starter, tmp_path) -> None:
+def test_four_writers_and_no_commit_is_lost(bucket: str, starter: Starter, tmp_path) -> None:
+    store = f"icechunk+s3://{bucket}/store"
     spec = make_spec(4, 6, 2, variables=("rss",))
     starter.start(store, spec)
     assert starter.end() == [(0, "")]
     assert run_here(tmp_path, spec) == run_here(store, spec)
-    assert verify(store) == []
-    history = storage(store).history()
-    if history:
-        done = [entry.message for entry in history]
-        assert sorted(done[1:-3]) == sorted(f"{SITE}: {job.name(spec)}" for job in jobs_of(spec))
+    done = {entry.message for entry in storage(store).history()}
+    assert done >= {f"{SITE}: {job.name(spec)}" for job in jobs_of(spec)}
 
 
 def test_killed_runs_are_taken_up(
@@ -197,7 +195,6 @@ def test_a_fifth_of_all_requests_fails(
     monkeypatch.setitem(objects._RETRIES, "backoff", {**sooner, "base": 2})
     proxy.share = 0.2
     assert run_here(store) == expected
-    assert verify(store) == []
     assert len(environments(store, SITE)) == 1
     sys.stdout.write(f"{dict(proxy.failures)} of {proxy.requests} requests\n")
     assert proxy.failures.total() > 0.1 * proxy.requests
@@ -209,7 +206,6 @@ def test_a_fifth_of_all_requests_fails(
     [
         ("s3", "store.claims/room", "dropped"),
         ("s3", "store.claims/room", "answer dropped"),
-        ("s3", "room/receipt/c/0/0", "answer dropped"),
         ("icechunk+s3", BRANCH, "dropped"),
         ("icechunk+s3", BRANCH, "answer dropped"),
     ],
@@ -222,7 +218,7 @@ def test_one_put_fails(
     assert proxy.failures == {fault: 1}
 
 
-@pytest.mark.parametrize("change", ["lay out", "r0000-p0001", "publish", "tag"])
+@pytest.mark.parametrize("change", ["lay out", "r0000-p0001", "tag"])
 def test_a_commit_whose_answer_is_lost_counts(
     bucket: str, proxy: FlakyProxy, change: str, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ READ_ERRORS = (
     KeyError,
     TypeError,
     RuntimeError,
+    MemoryError,
     ObjectStoreError,
     IcechunkError,
 )
