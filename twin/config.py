@@ -26,7 +26,14 @@ class StrictModel(BaseModel):
 Model = TypeVar("Model", bound=BaseModel)
 
 
-class _Loader(yaml.SafeLoader):
+# The parser written in C reads a large scene ten times as fast; wheels of PyYAML have it.
+_SafeLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MAX_FILE_BYTES = 16 * 2**20
+_MAX_DEPTH = 64
+_MAX_VALUES = 1_000_000
+
+
+class _Loader(_SafeLoader):  # type: ignore[valid-type, misc]
     """PyYAML's safe loader with fewer surprises.
 
     Equal keys are a fault, ``1e-3`` is a number (as in YAML 1.2) and a date stays text.
@@ -75,19 +82,73 @@ def load_model(
         InputError: file missing, not YAML, or not what the model expects; lists every fault with
             file and key.
     """
+    return validate(read_yaml(path), model, where=str(path), check=check)
+
+
+def read_yaml(path: Path) -> object:
+    """Plain content of a YAML file, in bounded time and memory whoever wrote it.
+
+    Raises:
+        InputError: file missing, larger than 16 MiB, not UTF-8 or not YAML; nested deeper than 64
+            levels, or more than a million values once its aliases are written out.
+    """
     try:
+        size = path.stat().st_size
+        if size > _MAX_FILE_BYTES:
+            expected = f"a YAML file of at most {_MAX_FILE_BYTES // 2**20} MiB"
+            raise InputError([Fault(str(path), "", expected, f"{size / 2**20:.0f} MiB")])
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             [Fault(str(path), "", "a readable YAML file in UTF-8", str(error))]
         ) from error
     try:
-        content = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+        problem = _bomb(text)
+        if problem:
+            raise InputError([Fault(str(path), "", *problem)])
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+    except InputError:
+        raise
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(
             [Fault(str(path), "", "valid YAML", " ".join(str(error).split()))]
         ) from error
-    return validate(content, model, where=str(path), check=check)
+
+
+def _bomb(text: str) -> tuple[str, str] | None:
+    """What is wrong with the size of a document that is written out in full, or None.
+
+    Counts on the stream of events, which needs no more memory than the text has nesting.
+    """
+    # Values below each open collection, and the anchor that names it.
+    open_values: list[int] = [0]
+    open_anchors: list[str | None] = [None]
+    of_anchor: dict[str, int] = {}
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            open_values.append(1)
+            open_anchors.append(event.anchor)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            count, anchor = open_values.pop(), open_anchors.pop()
+            if anchor is not None:
+                of_anchor[anchor] = count
+            open_values[-1] += count
+        elif isinstance(event, yaml.AliasEvent):
+            # An alias inside its own anchor has no count yet: the loader refuses it later.
+            anchor = str(event.anchor)
+            if anchor in open_anchors:
+                return "valid YAML", f"recursion: alias *{anchor} stands inside its own anchor"
+            # One that names nothing is for the loader to refuse.
+            open_values[-1] += of_anchor.get(anchor, 1)
+        elif isinstance(event, yaml.ScalarEvent):
+            open_values[-1] += 1
+            if event.anchor is not None:
+                of_anchor[event.anchor] = 1
+        if len(open_values) > _MAX_DEPTH + 1:
+            return f"at most {_MAX_DEPTH} levels of nesting", "nesting deeper than that"
+        if open_values[-1] > _MAX_VALUES:
+            return f"at most {_MAX_VALUES} values, aliases written out", "more of them"
+    return None
 
 
 def validate(

@@ -190,7 +190,7 @@ def _empty_room() -> Scene:
 
     return validate(
         {
-            "schema": "fingertwin/scene@1",
+            "schema": "fingertwin/scene@2",
             "name": "self_test",
             "title": "Empty room",
             "source": "made up for the self-test",
@@ -208,11 +208,15 @@ def _empty_room() -> Scene:
             "access_points": [
                 {"name": "AP1", "position_m": [2.0, 3.0, 2.5], "power_dbm": 0.0, "pattern": "iso"}
             ],
-            "receivers": {
-                "area_m": [[1.0, 1.0], [9.0, 1.0], [9.0, 9.0]],
-                "pitch_m": 1.0,
-                "height_m": 1.2,
-            },
+            "receivers": [
+                {
+                    "name": "grid",
+                    "kind": "grid",
+                    "area_m": [[1.0, 1.0], [9.0, 1.0], [9.0, 9.0]],
+                    "pitch_m": 1.0,
+                    "height_m": 1.2,
+                }
+            ],
         },
         Scene,
         where="self-test",

@@ -93,7 +93,8 @@ def test_unknown_keys_do_not_keep_the_check_from_its_work(tmp_path):
         ("? [count]\n: 1", r"key \['count'\] is not text"),
         ("count: [1", "expected ',' or '\\]'"),
         ("count: !!python/name:os.system", "could not determine a constructor"),
-        ("count: " + "[" * 5000, "recursion"),
+        ("count: " + "[" * 5000, "nesting deeper"),
+        ("parts: &a {b: *a}", "recursion"),
         ("count: " + "9" * 5000, "integer string conversion"),
         (b"count: \xff", "can't decode"),
     ],
@@ -102,6 +103,26 @@ def test_bad_yaml_is_refused_in_one_fault(read, text, message):
     (fault,) = faults(read, text)
     assert fault.where.endswith("sample.yaml")
     assert re.search(message, fault.found)
+
+
+def test_aliases_that_grow_beyond_measure_are_refused_before_they_do(read):
+    lines = ["count: 1", "title: x", "x0: &x0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+    lines += [f"x{i}: &x{i} [{', '.join([f'*x{i - 1}'] * 10)}]" for i in range(1, 30)]
+    (fault,) = faults(read, "\n".join(lines))
+    assert "at most 1000000 values" in fault.expected
+
+
+def test_aliases_within_measure_are_read(read):
+    sample = read("count: 1\nparts: {a: &a {name: x, size_m: [1, 2]}, b: *a}")
+    assert sample.parts["a"] == sample.parts["b"]
+
+
+def test_a_file_too_large_is_not_read(tmp_path):
+    path = tmp_path / "sample.yaml"
+    with path.open("wb") as file:
+        file.truncate(2**31)
+    with pytest.raises(InputError, match="at most 16 MiB, found 2048 MiB"):
+        load_model(path, Sample)
 
 
 def test_empty_file_is_refused(read):

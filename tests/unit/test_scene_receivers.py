@@ -15,14 +15,15 @@ import yaml
 from twin.config import validate
 from twin.scene.declaration import Scene
 from twin.scene.library import load_scene
-from twin.scene.receivers import inside_furniture, inside_wall, receiver_points
+from twin.scene.obstacles import inside_furniture, inside_wall
+from twin.scene.receivers import receiver_points
 
 SOUND: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "scene_box.yaml").read_text())
 
 
 def scene(**receivers: Any) -> Scene:
     content = copy.deepcopy(SOUND)
-    content["receivers"].update(receivers)
+    content["receivers"][0].update(receivers)
     return validate(content, Scene, "scene")
 
 
@@ -53,11 +54,11 @@ def test_a_point_just_above_a_desk_is_too_close() -> None:
     for height, covered in ((0.5, 6), (0.79, 6), (0.81, 0)):
         points[:, 2] = height
         # Desk x 1 to 2, y 2.5 to 3.5: 3 x 2 points.
-        assert inside_furniture(desk, points).sum() == covered
+        assert inside_furniture(made, desk, points).sum() == covered
     points[:, 0] += 0.5  # the column at 2.5 now stands in the screen x = 3, y 1 to 3
     for height, covered in ((0.5, 5), (2.04, 5), (2.06, 0)):
         points[:, 2] = height
-        assert inside_wall(screen, 2.5, points).sum() == covered
+        assert inside_wall(made, screen, points).sum() == covered
 
 
 def test_receivers_under_things_are_not_dropped() -> None:

@@ -63,7 +63,7 @@ def crossed(surface: Surface, start: Array, ends: Array) -> npt.NDArray[np.bool_
 
 def agreement(scene: Scene, told: dict[tuple[float, float], set[str]]) -> list[int]:
     """Points whose label agrees with a straight line, for each access point."""
-    points = np.array([(0.6 * x, 0.6 * y, scene.receivers.height_m) for x, y in told])
+    points = np.array([(0.6 * x, 0.6 * y, scene.receivers[0].height_m) for x, y in told])
     obstacles = [s for s in build(scene) if s.name.startswith(("inner wall", "furniture"))]
     found = []
     for number, ap in enumerate(scene.access_points, start=1):

@@ -1,121 +1,167 @@
 """From the declaration to triangles.
 
 Every wall is one sheet: its thickness lives in the material, so a pair of parallel faces would
-count it twice. Furniture is a hollow box of such sheets: right for metal, which nothing passes, and
-for desks and benches of boards. A face that would lie on the floor or the ceiling is left out,
-because two sheets in one plane have no defined order along a ray.
+count it twice. Furniture is hollow, of such sheets: right for metal, which nothing passes, and for
+desks and benches of boards. A face that would lie on the floor or the ceiling is left out, because
+two sheets in one plane have no defined order along a ray; for the same reason a floor replaces the
+ceiling below it, and ground and roads are cut out under what stands on them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 import shapely
 
-from twin.scene.declaration import Furniture, Scene, Wall
+from twin.scene.declaration import Scene
+from twin.scene.furnishing import furnished
+from twin.scene.furniture_shapes import sheets
+from twin.scene.interiors import Storey, Wall
+from twin.scene.levels import ceiling_m, floor_m
+from twin.scene.motion import person_as_furniture
+from twin.scene.openings import Hole, hole_of, holes_of_shell, holes_of_wall
+from twin.scene.street_shapes import outdoors
+from twin.scene.surfaces import Faces, Surface, Vertices, curtain, joined, level, pierced
+
+__all__ = ["Surface", "build"]
 
 _TOUCH_M = 1e-3
 
 
-@dataclass(frozen=True)
-class Surface:
-    """A triangle mesh of one material.
-
-    Args:
-        name: unique in the scene: ``floor``, ``ceiling``, ``wall 0`` (edge 0 of the outline),
-            ``inner wall NAME``, ``furniture NAME``.
-        material: key into `Scene.materials`.
-        vertices: (v, 3) float64 [m].
-        faces: (f, 3) int32, indices into `vertices`; counter-clockwise seen from inside the room.
-    """
-
-    name: str
-    material: str
-    vertices: npt.NDArray[np.float64]
-    faces: npt.NDArray[np.int32]
-
-
 def build(scene: Scene) -> tuple[Surface, ...]:
-    """All surfaces of a scene that has passed `twin.scene.check`."""
-    room = scene.room
-    edges = room.shifted_outline()
-    clockwise = not shapely.LinearRing(edges).is_ccw
-    outline = np.ascontiguousarray(edges[::-1]) if clockwise else edges
-    triangles = _triangulate(outline)
-    surfaces = [
-        Surface("floor", room.floor_material, _at_height(outline, 0.0), triangles),
-        Surface(
-            "ceiling",
-            room.ceiling_material,
-            _at_height(outline, room.height_m),
-            np.ascontiguousarray(triangles[:, ::-1]),
-        ),
-    ]
-    for i in range(len(edges)):
-        # Edge i of the declaration keeps its number, whichever way round it was written.
-        edge = np.stack([edges[i], edges[(i + 1) % len(edges)]])
-        vertices, faces = _curtain(edge[::-1] if clockwise else edge, 0.0, room.height_m)
-        surfaces.append(Surface(f"wall {i}", room.wall_material, vertices, faces))
-    surfaces.extend(_inner_wall(wall, room.height_m) for wall in scene.walls)
-    surfaces.extend(_box(item, room.height_m) for item in scene.furniture if item.present)
+    """All surfaces of a scene that has passed `twin.scene.check`; what is not present is left out.
+
+    Names: ``floor``, ``ceiling`` and ``wall 0`` (edge 0 of the outline) of a single room, with the
+    storey's name before them where there are storeys; ``inner wall NAME``, ``opening NAME`` (the
+    leaf), ``furniture NAME``, ``person NAME``, ``ground``, ``road NAME``, ``building NAME walls``,
+    ``building NAME roof``, ``vehicle NAME``, ``mesh NAME GROUP``. People and vehicles are where
+    they are at the scene's time.
+
+    Raises:
+        InputError: the file of a mesh is missing, is not the one declared, or cannot be read.
+    """
+    surfaces: list[Surface] = []
+    for shell in scene.shells:
+        surfaces += _shell(scene, shell)
+    for wall in scene.walls:
+        if wall.present:
+            surfaces += _inner_wall(scene, wall)
+    surfaces += _leaves(scene)
+    for item in furnished(scene):
+        parts = sheets(item, floor_m(scene, item.storey), ceiling_m(scene, item.storey))
+        surfaces.append(joined(f"furniture {item.name}", item.of_material, parts))
+    for person in scene.people:
+        if person.present:
+            item = person_as_furniture(person, scene.time_s)
+            parts = sheets(item, floor_m(scene, item.storey), ceiling_m(scene, item.storey))
+            surfaces.append(joined(f"person {person.name}", person.material, parts))
+    surfaces += outdoors(scene)
+    if scene.meshes:
+        from twin.scene.meshes import mesh_material, placed_groups
+    for part in scene.meshes:
+        if part.present:
+            surfaces += [
+                Surface(
+                    f"mesh {part.name} {group.name}",
+                    mesh_material(part, group) or "",
+                    group.vertices,
+                    group.faces,
+                )
+                for group in placed_groups(part, scene.folder)
+            ]
     return tuple(surfaces)
 
 
-def _at_height(plan: npt.NDArray[np.float64], height: float) -> npt.NDArray[np.float64]:
-    return np.column_stack([plan, np.full(len(plan), height)])
-
-
-def _triangulate(outline: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
-    """Triangles (f, 3) of a simple polygon, counter-clockwise, on its own vertices."""
-    index = {(float(x), float(y)): i for i, (x, y) in enumerate(outline)}
-    parts = shapely.constrained_delaunay_triangles(shapely.Polygon(outline))
-    faces = []
-    for triangle in shapely.get_parts(parts):
-        corners = shapely.get_coordinates(shapely.orient_polygons(triangle))[:3]
-        faces.append([index[float(x), float(y)] for x, y in corners])
-    # The order shapely returns is not promised; the mesh of a scene is.
-    return np.array(sorted(_smallest_first(face) for face in faces), dtype=np.int32)
-
-
-def _smallest_first(face: list[int]) -> list[int]:
-    start = face.index(min(face))
-    return face[start:] + face[:start]
-
-
-def _curtain(
-    path: npt.NDArray[np.float64], bottom: float, top: float
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int32]]:
-    """Vertical sheet over a polyline (n, 2); normals point to the left of the path."""
-    count = len(path)
-    vertices = np.concatenate([_at_height(path, bottom), _at_height(path, top)])
-    faces = [
-        face
-        for i in range(count - 1)
-        for face in ([i, i + 1 + count, i + 1], [i, i + count, i + 1 + count])
+def _shell(scene: Scene, shell: Storey) -> list[Surface]:
+    prefix = f"{shell.name} " if scene.room is None else ""
+    edges = shell.shifted_outline()
+    clockwise = not shapely.LinearRing(edges).is_ccw
+    outline = np.ascontiguousarray(edges[::-1]) if clockwise else edges
+    bottom, top = shell.bottom_m, shell.bottom_m + shell.height_m
+    plan = shapely.Polygon(outline)
+    floor = plan
+    for void in shell.voids_m:
+        floor = floor.difference(shapely.Polygon(void))
+    above = [
+        shapely.Polygon(other.shifted_outline())
+        for other in scene.shells
+        if abs(other.bottom_m - top) <= _TOUCH_M
     ]
-    return vertices, np.array(faces, dtype=np.int32)
+    ceiling = plan.difference(shapely.union_all(above)) if above else plan
+    surfaces = []
+    for name, material, shape, height, up in (
+        ("floor", shell.floor_material, floor, bottom, True),
+        ("ceiling", shell.ceiling_material, ceiling, top, False),
+    ):
+        parts = level(shape, height, up=up)
+        if parts:
+            surfaces.append(joined(prefix + name, material, parts))
+    holes = holes_of_shell(scene, shell)
+    for i in range(len(edges)):
+        # Edge i of the declaration keeps its number, whichever way round it was written.
+        edge = np.stack([edges[i], edges[(i + 1) % len(edges)]])
+        mine = [hole for hole in holes if hole.opening.edge == i]
+        walls = _segment(edge, bottom, top, mine, turned=clockwise)
+        if walls:
+            surfaces.append(joined(f"{prefix}wall {i}", shell.wall_material, walls))
+    return surfaces
 
 
-def _inner_wall(wall: Wall, room_height: float) -> Surface:
-    top = room_height if wall.height_m is None else wall.bottom_m + wall.height_m
-    vertices, faces = _curtain(wall.shifted_path(), wall.bottom_m, top)
-    return Surface(f"inner wall {wall.name}", wall.material, vertices, faces)
-
-
-def _box(item: Furniture, room_height: float) -> Surface:
-    plan = item.footprint()
-    vertices = np.concatenate([_at_height(plan, item.bottom_m), _at_height(plan, item.top_m)])
-    faces = [
-        face
-        for i in range(4)
-        for face in ([i, (i + 1) % 4, (i + 1) % 4 + 4], [i, (i + 1) % 4 + 4, i + 4])
+def _segment(
+    edge: np.ndarray[tuple[int, int], np.dtype[np.float64]],
+    bottom: float,
+    top: float,
+    holes: list[Hole],
+    *,
+    turned: bool,
+) -> list[tuple[Vertices, Faces]]:
+    """Sheet over an edge (2, 2); normals to its left, to its right where `turned`."""
+    if not holes:
+        return [curtain(edge[::-1] if turned else edge, bottom, top)]
+    length = float(np.hypot(*(edge[1] - edge[0])))
+    start, end = (edge[1], edge[0]) if turned else (edge[0], edge[1])
+    cut = [
+        (
+            length - hole.last_m if turned else hole.first_m,
+            length - hole.first_m if turned else hole.last_m,
+            hole.bottom_m,
+            hole.top_m,
+        )
+        for hole in holes
     ]
-    if item.bottom_m > _TOUCH_M:
-        faces += [[0, 2, 1], [0, 3, 2]]
-    if item.top_m < room_height - _TOUCH_M:
-        faces += [[4, 5, 6], [4, 6, 7]]
-    return Surface(
-        f"furniture {item.name}", item.material, vertices, np.array(faces, dtype=np.int32)
-    )
+    return pierced(start, end, bottom, top, cut)
+
+
+def _inner_wall(scene: Scene, wall: Wall) -> list[Surface]:
+    floor = floor_m(scene, wall.storey)
+    ceiling = ceiling_m(scene, wall.storey)
+    bottom = floor + wall.bottom_m
+    if wall.height_m is not None:
+        top = bottom + wall.height_m
+    elif ceiling is not None:
+        top = ceiling
+    else:
+        raise AssertionError("a wall outdoors has a height, says the check")
+    holes = holes_of_wall(scene, wall)
+    path = wall.shifted_path()
+    name = f"inner wall {wall.name}"
+    if not holes:
+        vertices, faces = curtain(path, bottom, top)
+        return [Surface(name, wall.material, vertices, faces)]
+    parts: list[tuple[Vertices, Faces]] = []
+    for i in range(len(path) - 1):
+        mine = [hole for hole in holes if hole.opening.segment == i]
+        parts += _segment(path[i : i + 2], bottom, top, mine, turned=False)
+    return [joined(name, wall.material, parts)] if parts else []
+
+
+def _leaves(scene: Scene) -> list[Surface]:
+    missing = {wall.name for wall in scene.walls if not wall.present}
+    surfaces = []
+    for opening in scene.openings:
+        hole = None if opening.wall in missing else hole_of(scene, opening)
+        leaf = None if hole is None else hole.leaf
+        if hole is None or leaf is None:
+            continue
+        vertices, faces = curtain(np.stack(leaf), hole.bottom_m, hole.top_m)
+        surfaces.append(Surface(f"opening {opening.name}", opening.material, vertices, faces))
+    return surfaces

@@ -5,10 +5,10 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-from twin.config import load_model
 from twin.errors import Fault, InputError
 from twin.scene.check import check
 from twin.scene.declaration import Scene
+from twin.scene.read import read_scene
 
 SCENE_FILE = "scene.yaml"
 
@@ -52,7 +52,7 @@ def load_scene(path_or_name: str | Path) -> Scene:
     Raises:
         InputError: not found, not readable, or not sound; lists every fault.
     """
-    return load_model(scene_path(path_or_name), Scene, check)
+    return read_scene(scene_path(path_or_name), check)
 
 
 def _folder() -> Path:

@@ -3,56 +3,87 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 
-from twin.scene.declaration import Furniture, Scene, Wall
+from twin.scene.declaration import Scene
+from twin.scene.levels import floor_m
+from twin.scene.obstacles import CLEARANCE_M, Mask, Points, covered, within_shell
+from twin.scene.point_plans import declared_points
+from twin.scene.radio import RandomArea, ReceiverArea
+from twin.seeds import stream
 
-CLEARANCE_M = 0.05
-_ON_EDGE_M = 1e-6
+__all__ = [
+    "CLEARANCE_M",
+    "Mask",
+    "Points",
+    "area_points",
+    "paired_points",
+    "receiver_points",
+    "standing",
+]
 
-Points = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
+_BLOCK = 4096
+_MAX_BLOCKS = 250
 
 
 def receiver_points(scene: Scene) -> Points:
-    """Grid points (n, 3) float64 [m] inside the receiver area (its edge counts as inside).
+    """Points (n, 3) float64 [m] of all receiver areas, in their order.
 
-    The grid is anchored at (0, 0), so that points coincide with those of a survey on the same
-    pitch. Row-major: x is the slow coordinate. That nothing stands where a point lies is for
-    `twin.scene.check` to say.
+    Points where something stands are left out of areas that say so; that there are none in the
+    others is for `twin.scene.check` to say.
     """
-    receivers = scene.receivers
-    area = shapely.Polygon(receivers.area_m)
-    west, south, east, north = area.bounds
-    axes = []
-    for low, high in ((west, east), (south, north)):
-        first = np.ceil((low - _ON_EDGE_M) / receivers.pitch_m)
-        last = np.floor((high + _ON_EDGE_M) / receivers.pitch_m)
-        axes.append(np.arange(first, last + 1.0) * receivers.pitch_m)
-    x, y = (part.ravel() for part in np.meshgrid(*axes, indexing="ij"))
-    within = shapely.distance(area, shapely.points(x, y)) <= _ON_EDGE_M
-    points = np.column_stack([x, y, np.full(len(x), receivers.height_m)])[within]
-    # The multiple of a negative number of steps and of zero steps must both read +0.
-    return np.asarray(points + 0.0)
+    return np.concatenate([area_points(scene, area) for area in scene.receivers])
 
 
-def inside_furniture(item: Furniture, points: Points) -> Mask:
-    """Which of the points (n, 3) lie in a present box or within 5 cm of it; (n,) bool."""
-    if not item.present:
-        return np.zeros(len(points), dtype=np.bool_)
-    level = (points[:, 2] > item.bottom_m - CLEARANCE_M) & (points[:, 2] < item.top_m + CLEARANCE_M)
-    box = shapely.Polygon(item.footprint())
-    return np.asarray(level & (_distance(box, points) < CLEARANCE_M))
+def paired_points(nominal: Scene, changed: Scene) -> Points:
+    """The nominal scene's points (n, 3) [m] at the receiver heights of a changed one.
+
+    So the realisations of a scene differ in everything but where its receivers stand.
+    """
+    parts = []
+    for declared, now in zip(nominal.receivers, changed.receivers, strict=True):
+        points = area_points(nominal, declared)
+        points[:, 2] = floor_m(changed, now.storey) + now.height_m
+        parts.append(points)
+    return np.concatenate(parts)
 
 
-def inside_wall(wall: Wall, room_height: float, points: Points) -> Mask:
-    """Which of the points (n, 3) lie within 5 cm of an inner wall's sheet; (n,) bool."""
-    top = room_height if wall.height_m is None else wall.bottom_m + wall.height_m
-    level = (points[:, 2] > wall.bottom_m - CLEARANCE_M) & (points[:, 2] < top + CLEARANCE_M)
-    sheet = shapely.LineString(wall.shifted_path())
-    return np.asarray(level & (_distance(sheet, points) < CLEARANCE_M))
+def area_points(scene: Scene, area: ReceiverArea) -> Points:
+    """Points (n, 3) float64 [m] of one receiver area of a scene."""
+    height = floor_m(scene, area.storey) + area.height_m
+    if isinstance(area, RandomArea):
+        return _random_points(scene, area, height)
+    points = _at(declared_points(area), height)
+    return points[standing(scene, area, points)] if area.blocked == "leave_out" else points
 
 
-def _distance(shape: shapely.Geometry, points: Points) -> Points:
-    return np.asarray(shapely.distance(shape, shapely.points(points[:, :2])), dtype=np.float64)
+def standing(scene: Scene, area: ReceiverArea, points: Points) -> Mask:
+    """At which of the points (n, 3) of an area somebody can stand: in the shell, and free."""
+    free = within_shell(scene, area.storey, points)
+    for mask in covered(scene, points).values():
+        free &= ~mask
+    return free
+
+
+def _at(plan: Points, height: float) -> Points:
+    return np.column_stack([plan, np.full(len(plan), height)])
+
+
+def _random_points(scene: Scene, area: RandomArea, height: float) -> Points:
+    """The first `count` draws that lie in the area and are free; fewer where it is too full."""
+    draws = stream(area.seed, "receivers", scene.name, area.name)
+    polygon = shapely.Polygon(area.area_m)
+    west, south, east, north = polygon.bounds
+    kept: list[Points] = []
+    found = 0
+    for _ in range(_MAX_BLOCKS):
+        plan = draws.uniform((west, south), (east, north), (_BLOCK, 2))
+        plan = plan[shapely.contains_xy(polygon, plan)]
+        points = _at(plan, height)
+        if area.blocked == "leave_out":
+            points = points[standing(scene, area, points)]
+        kept.append(points)
+        found += len(points)
+        if found >= area.count:
+            break
+    return np.concatenate(kept)[: area.count]

@@ -1,0 +1,1 @@
+"""The single checks of a scene, each of one kind of fault; `twin.scene.check` runs them."""

@@ -1,0 +1,177 @@
+"""Sheets that lie in one plane and over each other, so that no ray meets them in a defined order.
+
+Two sheets at the very same place are met in the order that rounding gives them: which of them
+reflects, and whether both or one are counted on the way through, differs from machine to machine.
+That is an error where they are of different materials. Of one material the choice makes no
+difference, but the count does: a warning. So is a common wall of two buildings, which only rays see
+that have come through another wall already, and so are sheets so close that a tracer which steps
+off a surface before it goes on may step over the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from twin.scene.checks.site import Points, Site, coordinates
+from twin.scene.findings import Finding
+from twin.scene.surfaces import Surface
+
+Indices = npt.NDArray[np.int64]
+
+# Sheets that share less than this touch along an edge [m2].
+_OVERLAP_M2 = 1e-3
+# Apart by no more than single precision can tell: units in the last place of the coordinates.
+_SAME_ULPS = 4.0
+# Apart by less than this they are told of as all but one [m].
+CLOSE_M = 2e-3
+# Sine of the angle below which two sheets are parallel: 2 mm over 2 m.
+_PARALLEL = 1e-3
+# More triangles than these are only those of meshes, whose own making is not judged here.
+MOST_TRIANGLES = 50_000
+
+
+def coincident(site: Site, surfaces: Sequence[Surface]) -> Iterator[Finding]:
+    """Errors, then warnings; one for each pair of surfaces that overlaps in a plane.
+
+    Meshes are left out where the scene has more than 50,000 triangles.
+    """
+    if sum(len(surface.faces) for surface in surfaces) > MOST_TRIANGLES:
+        surfaces = [item for item in surfaces if not item.name.startswith("mesh ")]
+    # Parts of one mesh file are as their author made them.
+    bodies = [_body(item.name) for item in surfaces]
+    corners = [item.vertices[item.faces] for item in surfaces if len(item.faces)]
+    if not corners:
+        return
+    triangles = np.concatenate(corners)
+    owner = np.repeat(np.arange(len(surfaces)), [len(item.faces) for item in surfaces])
+    told = [
+        (_severity(surfaces[i], surfaces[j], gap, triangles), i, j, area, place, gap)
+        for (i, j), (area, place, gap) in _overlaps(triangles, owner).items()
+        if bodies[i] != bodies[j]
+    ]
+    for level, i, j, area, place, gap in sorted(told, key=lambda item: item[0]):
+        one, other = surfaces[i], surfaces[j]
+        apart = "in one plane" if gap < 1e-5 else f"{gap * 1e3:.2g} mm apart"
+        materials = (
+            f"both of {one.material}"
+            if one.material == other.material
+            else f"of {other.material} and {one.material}"
+        )
+        yield site.finding(
+            "error" if level == 0 else "warning",
+            _key(other.name),
+            "sheets that a ray meets in a defined order",
+            f"{other.name!r} and {one.name!r}, {materials}, are {apart} and share {area:.3g} m2 "
+            f"at {coordinates([place])}",
+            "Move the one at least 1 cm off the other, or let only one of them be there",
+            at=place,
+        )
+
+
+def _severity(one: Surface, other: Surface, gap: float, triangles: Points) -> int:
+    same = _SAME_ULPS * np.finfo(np.float32).eps * float(np.abs(triangles).max())
+    party = all(item.name.startswith("building ") for item in (one, other))
+    return 0 if gap <= same and one.material != other.material and not party else 1
+
+
+def _overlaps(
+    triangles: Points, owner: Indices
+) -> dict[tuple[int, int], tuple[float, Points, float]]:
+    """Shared area [m2], its middle and the distance [m], for pairs of owners that share some."""
+    first, second = _candidates(triangles, owner)
+    found: dict[tuple[int, int], tuple[float, Points, float]] = {}
+    if not len(first):
+        return found
+    normal = _normals(triangles[first])
+    # Seen along the axis that they face most; the other two are the plan.
+    axis = np.abs(normal).argmax(axis=1)
+    kept = np.array([[1, 2], [0, 2], [0, 1]])[axis]
+    flat = [
+        np.take_along_axis(triangles[index], kept[:, None, :], axis=2) for index in (first, second)
+    ]
+    shapes = [shapely.polygons(np.concatenate([item, item[:, :1]], axis=1)) for item in flat]
+    shared = shapely.intersection(*shapes)
+    slant = np.take_along_axis(np.abs(normal), axis[:, None], axis=1)[:, 0]
+    area = shapely.area(shared) / slant
+    distance = np.abs(np.sum((triangles[second] - triangles[first][:, :1]) * normal[:, None], -1))
+    for k in np.flatnonzero(area > 0.0):
+        i, j = sorted((int(owner[first[k]]), int(owner[second[k]])))
+        centre = shapely.get_coordinates(shapely.centroid(shared[k]))[0]
+        place = _lifted(centre, kept[k], int(axis[k]), normal[k], triangles[first[k], 0])
+        total, mean, gap = found.get((i, j), (0.0, place, np.inf))
+        share = float(area[k]) / (total + float(area[k]))
+        found[i, j] = (
+            total + float(area[k]),
+            mean + share * (place - mean),
+            min(gap, float(distance[k].max())),
+        )
+    return {pair: item for pair, item in found.items() if item[0] > _OVERLAP_M2}
+
+
+def _candidates(triangles: Points, owner: Indices) -> tuple[Indices, Indices]:
+    """Pairs of triangles of different owners that lie in one plane and have boxes in common."""
+    low, high = triangles.min(axis=1) - CLOSE_M, triangles.max(axis=1) + CLOSE_M
+    # The tree asks only for the extent of what it holds, which a diagonal has as well.
+    plan = shapely.linestrings(np.stack([low[:, :2], high[:, :2]], axis=1))
+    first, second = shapely.STRtree(plan).query(plan)
+    keep = owner[first] < owner[second]
+    first, second = first[keep], second[keep]
+    keep = (low[first, 2] <= high[second, 2]) & (low[second, 2] <= high[first, 2])
+    first, second = first[keep], second[keep]
+    normal = _normals(triangles)
+    keep = np.linalg.norm(np.cross(normal[first], normal[second]), axis=1) < _PARALLEL
+    first, second = first[keep], second[keep]
+    # Of the smaller in the plane of the larger.
+    size = np.linalg.norm(high - low, axis=1)
+    larger = np.where(size[first] >= size[second], first, second)
+    smaller = np.where(size[first] >= size[second], second, first)
+    off = np.sum((triangles[smaller] - triangles[larger][:, :1]) * normal[larger][:, None], -1)
+    keep = np.abs(off).max(axis=1) < CLOSE_M
+    return larger[keep], smaller[keep]
+
+
+def _normals(triangles: Points) -> Points:
+    sides = np.diff(triangles, axis=1)
+    normal = np.cross(sides[:, 0], sides[:, 1])
+    length = np.linalg.norm(normal, axis=1, keepdims=True)
+    return np.asarray(normal / np.where(length > 0.0, length, 1.0))
+
+
+def _lifted(centre: Points, kept: Indices, axis: int, normal: Points, corner: Points) -> Points:
+    """The point of a triangle's plane over a point of its plan."""
+    place = np.empty(3)
+    place[kept] = centre
+    place[axis] = corner[axis]
+    place[axis] -= np.dot(normal[kept], place[kept] - corner[kept]) / normal[axis]
+    return place
+
+
+def _body(name: str) -> str:
+    """What a surface belongs to, so that the parts of one thing are not held against each other."""
+    for start in ("building ", "mesh "):
+        if name.startswith(start):
+            return " ".join(name.split(" ")[:2]) if start == "mesh " else name.rsplit(" ", 1)[0]
+    return name
+
+
+def _key(name: str) -> str:
+    """Place in the declaration of what a surface was built from."""
+    for start, kind in (
+        ("inner wall ", "walls"),
+        ("opening ", "openings"),
+        ("furniture ", "furniture"),
+        ("person ", "people"),
+        ("vehicle ", "vehicles"),
+        ("road ", "roads"),
+    ):
+        if name.startswith(start):
+            return f"{kind}.{name.removeprefix(start)}"
+    if name.startswith("building "):
+        return f"buildings.{name.removeprefix('building ').rsplit(' ', 1)[0]}"
+    if name.startswith("mesh "):
+        return f"meshes.{name.split(' ')[1]}"
+    return name

@@ -1,0 +1,184 @@
+"""Rooms and storeys: outlines, offsets, voids, and how storeys stand to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+import shapely
+
+from twin.scene.checks.site import TOUCH_M, Shell, Site, coordinates, ring_problem
+from twin.scene.findings import Finding
+from twin.scene.interiors import Storey
+
+_EXPECTED = "a polygon that does not cross or touch itself and has an area"
+_CURE = "List the corners in order around the outline, each of them once"
+# Two storeys whose plans share less than this do not overlap [m2].
+_OVERLAP_M2 = 0.01
+# A ceiling and a floor above it this close were meant as one sheet [m].
+_MEANT_AS_ONE_M = 0.5
+_IN_STOREYS = ("walls", "openings", "furniture", "clutter", "people", "receivers")
+
+
+def errors(site: Site) -> Iterator[Finding]:
+    """Shells without a shape, voids outside them, storeys in each other.
+
+    Fills `site.shells`; parts that stand in a shell without a shape are spoilt.
+    """
+    scene = site.scene
+    broken: set[str] = set()
+    for shell in scene.shells:
+        key = "room" if scene.room is not None else f"storeys.{shell.name}"
+        found = list(_outline(site, shell, key))
+        yield from found
+        if found:
+            broken.add(shell.name)
+            site.spoil("storeys", shell.name)
+            continue
+        sound = Shell(
+            shell, key, shapely.Polygon(shell.outline_m), shapely.Polygon(shell.shifted_outline())
+        )
+        site.shells.append(sound)
+        voids = list(_voids(site, sound))
+        yield from voids
+        if voids:
+            site.spoil("storeys", shell.name)
+    site.shells_are_sound = not broken
+    if broken:
+        first = scene.shells[0].name
+        for kind in _IN_STOREYS:
+            for _, part in site.sound(kind, getattr(scene, kind)):
+                if (part.storey or first) in broken:
+                    site.spoil(kind, part.name)
+    yield from _in_each_other(site)
+
+
+def warnings(site: Site) -> Iterator[Finding]:
+    """Slabs that were meant as one sheet and are two; voids over nothing."""
+    for below in site.shells:
+        for above in site.shells:
+            gap = above.bottom_m - below.top_m
+            if not TOUCH_M < gap < _MEANT_AS_ONE_M:
+                continue
+            shared = above.built.intersection(below.built)
+            if shared.area > _OVERLAP_M2:
+                yield site.finding(
+                    "warning",
+                    f"{above.key}.bottom_m",
+                    "a floor on the ceiling below it, as one sheet",
+                    f"{gap:.3g} m between the ceiling of {below.storey.name!r} and this floor: "
+                    "a ray through the slab crosses two sheets",
+                    f"Set bottom_m to {below.top_m:g}, unless there is a void as deep as that",
+                    at=(*_centre(shared), above.bottom_m),
+                )
+    for shell in site.shells:
+        under = [
+            other.built
+            for other in site.shells
+            if other is not shell and abs(other.top_m - shell.bottom_m) <= _MEANT_AS_ONE_M
+        ]
+        for i, void in enumerate(shell.storey.voids_m):
+            hole = shapely.Polygon(void)
+            if not hole.is_valid:
+                continue
+            open_to_nothing = hole.difference(shapely.union_all(under)) if under else hole
+            if open_to_nothing.area > _OVERLAP_M2:
+                yield site.finding(
+                    "warning",
+                    f"{shell.key}.voids_m.{i}",
+                    "a void over another storey",
+                    f"{open_to_nothing.area:.3g} m2 of it over none: rays leave the scene there",
+                    "Shrink or move the void, or declare the storey below it",
+                    at=(*_centre(open_to_nothing), shell.bottom_m),
+                )
+
+
+def _outline(site: Site, shell: Storey, key: str) -> Iterator[Finding]:
+    problem = ring_problem(shell.outline_m)
+    if problem is not None:
+        reason, at = problem
+        yield site.finding("error", f"{key}.outline_m", _EXPECTED, reason, _CURE, at=at)
+        return
+    declared = np.asarray(shell.outline_m, dtype=np.float64)
+    shifted = shell.shifted_outline()
+    edges, moved = (np.roll(ring, -1, axis=0) - ring for ring in (declared, shifted))
+    lost = np.sum(edges * moved, axis=1) <= 0.0
+    offsets = ", ".join(f"{offset:g}" for offset in shell.wall_offsets_m) + " m"
+    cure = "Make the offsets smaller; positive ones move an edge outward"
+    if lost.any():
+        # Two walls passed through each other; what is left may still be a polygon.
+        first = int(np.flatnonzero(lost)[0])
+        yield site.finding(
+            "error",
+            f"{key}.wall_offsets_m",
+            "offsets that keep every edge of the outline",
+            f"{offsets}, which leave no edge {first}",
+            cure,
+            at=declared[first],
+        )
+        return
+    problem = ring_problem(shifted)
+    if problem is not None:
+        reason, at = problem
+        expected = "offsets that keep the outline one that does not cross or touch itself"
+        found = f"{offsets}: {reason}"
+        yield site.finding("error", f"{key}.wall_offsets_m", expected, found, cure, at=at)
+
+
+def _voids(site: Site, shell: Shell) -> Iterator[Finding]:
+    within = shell.declared.buffer(TOUCH_M)
+    holes: list[tuple[int, shapely.Polygon]] = []
+    for i, void in enumerate(shell.storey.voids_m):
+        key = f"{shell.key}.voids_m.{i}"
+        problem = ring_problem(void)
+        if problem is not None:
+            reason, at = problem
+            yield site.finding("error", key, _EXPECTED, reason, _CURE, at=at)
+            continue
+        hole = shapely.Polygon(void)
+        if not within.covers(hole):
+            outside = hole.difference(shell.declared)
+            yield site.finding(
+                "error",
+                key,
+                f"a void inside {shell.key}.outline_m",
+                f"corners {coordinates(void)}",
+                "Shrink or move it",
+                at=_centre(outside),
+            )
+        holes.append((i, hole))
+    for (i, first), (j, second) in combinations(holes, 2):
+        shared = first.intersection(second)
+        if shared.area > _OVERLAP_M2:
+            yield site.finding(
+                "error",
+                f"{shell.key}.voids_m.{j}",
+                "voids apart from each other",
+                f"{shared.area:.3g} m2 in common with void {i}",
+                "Make one void of both",
+                at=_centre(shared),
+            )
+
+
+def _in_each_other(site: Site) -> Iterator[Finding]:
+    for one, other in combinations(site.shells, 2):
+        low, high = max(one.bottom_m, other.bottom_m), min(one.top_m, other.top_m)
+        if high - low <= TOUCH_M:
+            continue
+        shared = one.declared.intersection(other.declared)
+        if shared.area > _OVERLAP_M2:
+            yield site.finding(
+                "error",
+                other.key,
+                f"storeys apart from each other: this one above, below or beside {one.key}",
+                f"{shared.area:.3g} m2 of plan in common from {low:g} to {high:g} m",
+                f"Set bottom_m to {one.top_m:g} to stand it on {one.storey.name!r}, "
+                "or keep their outlines apart",
+                at=(*_centre(shared), low),
+            )
+
+
+def _centre(shape: shapely.Geometry) -> tuple[float, float]:
+    point = shape.representative_point()
+    return float(point.x), float(point.y)

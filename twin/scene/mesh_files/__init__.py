@@ -1,0 +1,1 @@
+"""Readers of triangle meshes in the usual formats, bounded in time and memory."""

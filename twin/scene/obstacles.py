@@ -1,0 +1,176 @@
+"""What stands where: which points a scene's things cover."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from twin.scene.contents import Furniture
+from twin.scene.declaration import Scene
+from twin.scene.furnishing import furnished
+from twin.scene.interiors import Wall
+from twin.scene.levels import ceiling_m, floor_m
+from twin.scene.motion import person_as_furniture
+from twin.scene.openings import Hole, hole_of, holes_of_wall
+from twin.scene.street_shapes import footprint, vehicle_surface
+
+# Of receivers and access points from whatever stands there.
+CLEARANCE_M = 0.05
+
+Points = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+def covered(scene: Scene, points: Points) -> dict[str, Mask]:
+    """What covers at least one of the points (n, 3) or stands within 5 cm of it, and which (n,).
+
+    Keys say what it is, as ``furniture 'desk'``. Shells are no obstacles, see `within_shell`.
+    """
+    return {name: mask for name, mask in _covers(scene, points) if mask.any()}
+
+
+def within_shell(scene: Scene, storey: str | None, points: Points) -> Mask:
+    """Which of the points (n, 3) lie inside a storey, 5 cm clear of walls, floor and ceiling.
+
+    All of them where the scene has no shell.
+    """
+    shell = next(
+        (item for item in scene.shells if storey is None or item.name == storey),
+        None,
+    )
+    if shell is None:
+        return np.ones(len(points), dtype=np.bool_)
+    outline = shapely.Polygon(shell.shifted_outline())
+    plan = shapely.points(points[:, :2])
+    clear = shapely.distance(outline.exterior, plan) >= CLEARANCE_M - 1e-9
+    low = shell.bottom_m + CLEARANCE_M - 1e-9
+    high = shell.bottom_m + shell.height_m - CLEARANCE_M + 1e-9
+    level = (points[:, 2] >= low) & (points[:, 2] <= high)
+    return np.asarray(shapely.contains(outline, plan) & clear & level)
+
+
+def _covers(scene: Scene, points: Points) -> Iterator[tuple[str, Mask]]:
+    yield from _indoors(scene, points)
+    yield from _outdoors(scene, points)
+    if scene.meshes:
+        from twin.scene.meshes import placed_groups
+    for part in scene.meshes:
+        if part.present:
+            corners = [group.vertices[group.faces] for group in placed_groups(part, scene.folder)]
+            yield f"mesh {part.name!r}", near_triangles(np.concatenate(corners), points)
+
+
+def _indoors(scene: Scene, points: Points) -> Iterator[tuple[str, Mask]]:
+    for item in furnished(scene):
+        yield f"furniture {item.name!r}", inside_furniture(scene, item, points)
+    for person in scene.people:
+        if person.present:
+            item = person_as_furniture(person, scene.time_s)
+            yield f"person {person.name!r}", inside_furniture(scene, item, points)
+    for wall in scene.walls:
+        if wall.present:
+            yield f"wall {wall.name!r}", inside_wall(scene, wall, points)
+    missing = {wall.name for wall in scene.walls if not wall.present}
+    for opening in scene.openings:
+        hole = None if opening.wall in missing else hole_of(scene, opening)
+        if hole is not None and hole.leaf is not None:
+            sheet = shapely.LineString(np.stack(hole.leaf))
+            yield f"opening {opening.name!r}", _near(sheet, hole.bottom_m, hole.top_m, points)
+
+
+def _outdoors(scene: Scene, points: Points) -> Iterator[tuple[str, Mask]]:
+    for building in scene.buildings:
+        if building.present:
+            top = building.bottom_m + building.height_m + building.roof_height_m
+            mask = _near(footprint(building), building.bottom_m, top, points)
+            yield f"building {building.name!r}", mask
+    roads = {road.name: road for road in scene.roads}
+    for vehicle in scene.vehicles:
+        if vehicle.present and vehicle.road in roads:
+            body = vehicle_surface(vehicle, roads[vehicle.road], scene.time_s).vertices
+            plan = shapely.MultiPoint(body[:, :2]).convex_hull
+            low, high = float(body[:, 2].min()), float(body[:, 2].max())
+            yield f"vehicle {vehicle.name!r}", _near(plan, low, high, points)
+
+
+def inside_furniture(scene: Scene, item: Furniture, points: Points) -> Mask:
+    """Which of the points (n, 3) lie in the box around a thing or within 5 cm of it; (n,) bool."""
+    floor = floor_m(scene, item.storey)
+    box = shapely.Polygon(item.footprint())
+    return _near(box, floor + item.bottom_m, floor + item.top_m, points)
+
+
+def inside_wall(scene: Scene, wall: Wall, points: Points) -> Mask:
+    """Which of the points (n, 3) lie within 5 cm of an inner wall's sheet; (n,) bool."""
+    floor, ceiling = floor_m(scene, wall.storey), ceiling_m(scene, wall.storey)
+    bottom = floor + wall.bottom_m
+    top = np.inf if ceiling is None else ceiling
+    if wall.height_m is not None:
+        top = bottom + wall.height_m
+    path = wall.shifted_path()
+    mask = _near(shapely.LineString(path), bottom, top, points)
+    if not mask.any():
+        return mask
+    for hole in holes_of_wall(scene, wall):
+        mask &= ~_in_hole(hole, points)
+    return mask
+
+
+def _in_hole(hole: Hole, points: Points) -> Mask:
+    """Which of the points (n, 3) stand clear in a doorway or window."""
+    offset = points[:, :2] - hole.start
+    along = offset @ hole.along
+    aside = np.abs(offset @ np.array([-hole.along[1], hole.along[0]]))
+    return np.asarray(
+        (along > hole.first_m + CLEARANCE_M)
+        & (along < hole.last_m - CLEARANCE_M)
+        & (aside < CLEARANCE_M)
+        & (points[:, 2] > hole.bottom_m + CLEARANCE_M)
+        & (points[:, 2] < hole.top_m - CLEARANCE_M)
+    )
+
+
+def _near(shape: shapely.Geometry, bottom: float, top: float, points: Points) -> Mask:
+    """Which of the points (n, 3) lie within 5 cm of a shape in plan between two heights."""
+    mask = (points[:, 2] > bottom - CLEARANCE_M) & (points[:, 2] < top + CLEARANCE_M)
+    west, south, east, north = shape.bounds
+    mask &= (points[:, 0] > west - CLEARANCE_M) & (points[:, 0] < east + CLEARANCE_M)
+    mask &= (points[:, 1] > south - CLEARANCE_M) & (points[:, 1] < north + CLEARANCE_M)
+    near = np.flatnonzero(mask)
+    if len(near):
+        plan = shapely.points(points[near, :2])
+        mask[near] = shapely.distance(shape, plan) < CLEARANCE_M
+    return np.asarray(mask)
+
+
+def near_triangles(corners: Points, points: Points) -> Mask:
+    """Which of the points (n, 3) lie within 5 cm of any of the triangles (t, 3, 3); (n,) bool."""
+    low, high = corners.min(axis=1) - CLEARANCE_M, corners.max(axis=1) + CLEARANCE_M
+    tree = shapely.STRtree(shapely.box(low[:, 0], low[:, 1], high[:, 0], high[:, 1]))
+    which, triangle = tree.query(shapely.points(points[:, :2]))
+    level = (points[which, 2] > low[triangle, 2]) & (points[which, 2] < high[triangle, 2])
+    which, triangle = which[level], triangle[level]
+    mask = np.zeros(len(points), dtype=np.bool_)
+    if len(which):
+        distance = _to_triangles(points[which], corners[triangle])
+        mask[which[distance < CLEARANCE_M]] = True
+    return mask
+
+
+def _to_triangles(points: Points, corners: Points) -> Points:
+    """Distances (m,) of points (m, 3) from triangles (m, 3, 3)."""
+    edges = np.roll(corners, -1, axis=1) - corners
+    normal = np.cross(edges[:, 0], edges[:, 1])
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-300)
+    offset = points[:, None] - corners
+    share = np.einsum("mej,mej->me", offset, edges)
+    share /= np.maximum(np.einsum("mej,mej->me", edges, edges), 1e-300)
+    foot = corners + np.clip(share, 0.0, 1.0)[..., None] * edges
+    to_edges = np.linalg.norm(points[:, None] - foot, axis=2).min(axis=1)
+    side = np.einsum("mej,mj->me", np.cross(edges, offset), normal)
+    above = (side >= 0.0).all(axis=1)
+    height = np.abs(np.einsum("mj,mj->m", offset[:, 0], normal))
+    return np.asarray(np.where(above, height, to_edges))
