@@ -1,0 +1,1 @@
+"""Importers: scene folders from floor plans, street maps and meshes of others."""
