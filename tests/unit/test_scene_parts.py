@@ -137,6 +137,16 @@ def test_a_door_swings_about_its_hinge(hinge: str, swing: float, free: tuple[flo
     assert np.array(ends) == pytest.approx(np.array(sorted([hinge_at, free])))
 
 
+@pytest.mark.parametrize("hinge", ["start", "end"])
+def test_a_closed_door_faces_as_its_wall_does(hinge: str) -> None:
+    openings = copy.deepcopy(HOUSE["openings"])
+    openings[1]["hinge"] = hinge
+    found = sheets(house(openings=openings))
+    leaf, wall = normals(found["opening shut"]), normals(found["inner wall bend"])
+    along_x = np.abs(wall[:, 1]) > 1e-9
+    assert set(np.sign(leaf[:, 1])) == set(np.sign(wall[along_x, 1]))
+
+
 def test_a_sliding_door_is_gone_when_open_and_all_is_gone_with_its_wall() -> None:
     openings = copy.deepcopy(HOUSE["openings"])
     openings[0]["swing_deg"] = 0.0

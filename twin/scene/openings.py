@@ -49,11 +49,15 @@ class Hole:
 
     @property
     def leaf(self) -> tuple[Place, Place] | None:
-        """The leaf in plan, from its hinge to its free side; None where it slid away."""
+        """The leaf in plan; None where it slid away.
+
+        A closed one runs along with its wall, whose neighbour it then is, and so faces as it does;
+        an open one from its hinge to its free side.
+        """
         near, far = self.sides
-        hinge, free = (near, far) if self.opening.hinge == "start" else (far, near)
         if self.opening.state == "closed":
-            return hinge, free
+            return near, far
+        hinge, free = (near, far) if self.opening.hinge == "start" else (far, near)
         if self.opening.swing_deg == 0.0:
             return None
         # Counter-clockwise about the near side leads to the left, about the far side to the right.
