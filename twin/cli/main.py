@@ -11,6 +11,8 @@ from typing import Annotated
 import typer
 
 from twin.cli.data import data_app
+from twin.cli.perturb import perturb_app
+from twin.cli.scene import scene_app
 from twin.cli.store import store_app
 from twin.errors import Fault, InputError, TwinError
 
@@ -20,8 +22,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Digital twins for fingerprint localization.",
 )
-scene_app = typer.Typer(no_args_is_help=True, help="Check, draw and describe scenes.")
 app.add_typer(scene_app, name="scene")
+app.add_typer(perturb_app, name="perturb")
 app.add_typer(store_app, name="store")
 app.add_typer(data_app, name="data")
 
@@ -44,7 +46,6 @@ StoreUrl = Annotated[
         "icechunk+s3://bucket/prefix; else a folder in --out.",
     ),
 ]
-SceneName = Annotated[str, typer.Argument(help="Name of a library scene, a folder or a YAML file.")]
 
 
 def _print_version(wanted: bool) -> None:
@@ -129,43 +130,6 @@ def doctor(data_dir: DataDir = None) -> None:
     typer.echo(render(report))
     if not report.ok:
         raise typer.Exit(1)
-
-
-@scene_app.command("list")
-def scene_list() -> None:
-    """Names of the library's scenes."""
-    from twin.scene.library import library
-
-    for name in library():
-        typer.echo(name)
-
-
-@scene_app.command("check")
-def scene_check(scene: SceneName) -> None:
-    """Check a scene; lists every fault, exit code 2 where there is one."""
-    from twin.scene.library import load_scene
-    from twin.scene.receivers import receiver_points
-
-    loaded = load_scene(scene)
-    typer.echo(
-        f"{loaded.name}: sound; {len(loaded.access_points)} access points, "
-        f"{len(receiver_points(loaded))} receiver points"
-    )
-
-
-@scene_app.command("show")
-def scene_show(
-    scene: SceneName,
-    output: Annotated[Path | None, typer.Option(help="PNG to write.")] = None,
-) -> None:
-    """Draw a plan view."""
-    from twin.scene.draw import plan
-    from twin.scene.library import load_scene
-
-    loaded = load_scene(scene)
-    path = output if output is not None else Path(f"{loaded.name}.png")
-    plan(loaded, path)
-    typer.echo(f"Plan: {path}")
 
 
 @app.command()

@@ -70,10 +70,14 @@ def render(findings: Sequence[Finding]) -> str:
             for (part, expected), count in kinds.items()
             if count > _WRITTEN_OUT
         ]
-    counts = ", ".join(
+    return "\n".join([*lines, summary(findings)])
+
+
+def summary(findings: Sequence[Finding]) -> str:
+    """How many findings there are of each level, in words."""
+    return ", ".join(
         _count(sum(finding.level == level for finding in findings), level) for level in LEVELS
     )
-    return "\n".join([*lines, counts])
 
 
 def _kind(finding: Finding) -> tuple[str, str]:

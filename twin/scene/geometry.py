@@ -17,6 +17,7 @@ from twin.scene.furnishing import furnished
 from twin.scene.furniture_shapes import sheets
 from twin.scene.interiors import Storey, Wall
 from twin.scene.levels import ceiling_m, floor_m
+from twin.scene.meshes import mesh_material, placed_groups
 from twin.scene.motion import person_as_furniture
 from twin.scene.openings import Hole, hole_of, holes_of_shell, holes_of_wall
 from twin.scene.street_shapes import outdoors
@@ -55,8 +56,6 @@ def build(scene: Scene) -> tuple[Surface, ...]:
             parts = sheets(item, floor_m(scene, item.storey), ceiling_m(scene, item.storey))
             surfaces.append(joined(f"person {person.name}", person.material, parts))
     surfaces += outdoors(scene)
-    if scene.meshes:
-        from twin.scene.meshes import mesh_material, placed_groups
     for part in scene.meshes:
         if part.present:
             surfaces += [

@@ -18,6 +18,7 @@ from twin.scene.mesh_files.gltf import read_gltf
 from twin.scene.mesh_files.groups import MAX_BYTES, MeshGroup, refused
 from twin.scene.mesh_files.obj import read_obj
 from twin.scene.mesh_files.ply import read_ply
+from twin.scene.mesh_files.settling import settled
 from twin.scene.read import inside
 from twin.scene.surfaces import Vertices
 
@@ -41,7 +42,8 @@ _ARCHIVES = {
 
 
 def placed_groups(part: MeshPart, folder: Path | None) -> tuple[MeshGroup, ...]:
-    """Groups of a mesh in the scene's coordinates, in the order of the file.
+    """Groups of a mesh in the scene's coordinates, in the order of the file; triangles are turned
+    to face one way and lines are left out, see `twin.scene.mesh_files.settling`.
 
     Args:
         part: the mesh as declared.
@@ -116,7 +118,7 @@ def mesh_faults(part: MeshPart, folder: Path | None, where: str, key: str) -> li
 
 
 def read_mesh(file: Path) -> tuple[MeshGroup, ...]:
-    """Groups of any mesh file, in its own lengths and axes.
+    """Groups of any mesh file as they are in it, in its own lengths and axes.
 
     Raises:
         InputError: missing, too large or unreadable.
@@ -136,7 +138,7 @@ def _loaded(part: MeshPart, folder: Path | None, where: str, key: str) -> tuple[
             raise
         raise refused(where, key, "a file inside the scene's folder", str(error)[:120]) from error
     try:
-        return _cached(file, status.st_size, status.st_mtime_ns, part.sha256)
+        return _cached(file, status.st_size, status.st_mtime_ns, part.sha256, part.scale)
     except InputError as error:
         refuse(
             Fault(where, key, fault.expected, _found(fault), fault.cure) for fault in error.faults
@@ -149,13 +151,18 @@ def _found(fault: Fault) -> str:
 
 
 @lru_cache(maxsize=_CACHED)
-def _cached(file: Path, _size: int, _changed: int, sha256: str) -> tuple[MeshGroup, ...]:
+def _cached(
+    file: Path, _size: int, _changed: int, sha256: str, scale: float
+) -> tuple[MeshGroup, ...]:
     data = _content(file)
     digest = hashlib.sha256(data).hexdigest()
     if digest != sha256:
         cure = f"If this is the file you mean, write sha256: {digest}"
         raise refused(file.name, "", f"the file of SHA-256 {sha256}", f"one of {digest}", cure)
-    return _read(data, file)
+    groups = settled(_read(data, file), scale)
+    if not groups:
+        raise refused(file.name, "", "triangles with an area", "none but lines")
+    return groups
 
 
 def _content(file: Path) -> bytes:

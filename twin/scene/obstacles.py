@@ -13,9 +13,11 @@ from twin.scene.declaration import Scene
 from twin.scene.furnishing import furnished
 from twin.scene.interiors import Wall
 from twin.scene.levels import ceiling_m, floor_m
+from twin.scene.meshes import placed_groups
 from twin.scene.motion import person_as_furniture
 from twin.scene.openings import Hole, hole_of, holes_of_wall
 from twin.scene.street_shapes import footprint, vehicle_surface
+from twin.scene.triangles import near_triangles
 
 # Of receivers and access points from whatever stands there.
 CLEARANCE_M = 0.05
@@ -55,12 +57,13 @@ def within_shell(scene: Scene, storey: str | None, points: Points) -> Mask:
 def _covers(scene: Scene, points: Points) -> Iterator[tuple[str, Mask]]:
     yield from _indoors(scene, points)
     yield from _outdoors(scene, points)
-    if scene.meshes:
-        from twin.scene.meshes import placed_groups
     for part in scene.meshes:
         if part.present:
             corners = [group.vertices[group.faces] for group in placed_groups(part, scene.folder)]
-            yield f"mesh {part.name!r}", near_triangles(np.concatenate(corners), points)
+            yield (
+                f"mesh {part.name!r}",
+                near_triangles(np.concatenate(corners), points, CLEARANCE_M),
+            )
 
 
 def _indoors(scene: Scene, points: Points) -> Iterator[tuple[str, Mask]]:
@@ -144,33 +147,3 @@ def _near(shape: shapely.Geometry, bottom: float, top: float, points: Points) ->
         plan = shapely.points(points[near, :2])
         mask[near] = shapely.distance(shape, plan) < CLEARANCE_M
     return np.asarray(mask)
-
-
-def near_triangles(corners: Points, points: Points) -> Mask:
-    """Which of the points (n, 3) lie within 5 cm of any of the triangles (t, 3, 3); (n,) bool."""
-    low, high = corners.min(axis=1) - CLEARANCE_M, corners.max(axis=1) + CLEARANCE_M
-    tree = shapely.STRtree(shapely.box(low[:, 0], low[:, 1], high[:, 0], high[:, 1]))
-    which, triangle = tree.query(shapely.points(points[:, :2]))
-    level = (points[which, 2] > low[triangle, 2]) & (points[which, 2] < high[triangle, 2])
-    which, triangle = which[level], triangle[level]
-    mask = np.zeros(len(points), dtype=np.bool_)
-    if len(which):
-        distance = _to_triangles(points[which], corners[triangle])
-        mask[which[distance < CLEARANCE_M]] = True
-    return mask
-
-
-def _to_triangles(points: Points, corners: Points) -> Points:
-    """Distances (m,) of points (m, 3) from triangles (m, 3, 3)."""
-    edges = np.roll(corners, -1, axis=1) - corners
-    normal = np.cross(edges[:, 0], edges[:, 1])
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-300)
-    offset = points[:, None] - corners
-    share = np.einsum("mej,mej->me", offset, edges)
-    share /= np.maximum(np.einsum("mej,mej->me", edges, edges), 1e-300)
-    foot = corners + np.clip(share, 0.0, 1.0)[..., None] * edges
-    to_edges = np.linalg.norm(points[:, None] - foot, axis=2).min(axis=1)
-    side = np.einsum("mej,mj->me", np.cross(edges, offset), normal)
-    above = (side >= 0.0).all(axis=1)
-    height = np.abs(np.einsum("mj,mj->m", offset[:, 0], normal))
-    return np.asarray(np.where(above, height, to_edges))

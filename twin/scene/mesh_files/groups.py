@@ -15,10 +15,10 @@ from twin.scene.surfaces import Faces, Vertices, triangulated
 
 MAX_BYTES = 64 * 2**20
 MAX_TRIANGLES = 2_000_000
-MAX_VERTICES = 3 * MAX_TRIANGLES
+MAX_VERTICES = 3_000_000
 MAX_GROUPS = 20_000
 # Polygons that are not convex are taken one by one.
-MAX_CONCAVE = 100_000
+MAX_CONCAVE = 20_000
 # Of a triangle's longest side: one that is thinner has no normal in single precision.
 _THIN = 1e-7
 _SIMPLER = "Simplify the mesh, or split it into several files"

@@ -17,7 +17,7 @@ from twin.scene.mesh_files.groups import MeshGroup, Polygons, as_groups, count_f
 
 _SHOWN = 5
 _CHECK_EVERY = 10_000
-_MAX_LINE = 2**20
+_MAX_LINE, _MAX_LINES = 2**20, 10_000_000
 
 
 def read_obj(data: bytes, where: str) -> tuple[MeshGroup, ...]:
@@ -59,9 +59,9 @@ class _Reader:
         group, material = "", ""
         faults: list[Fault] = []
         for number, line in enumerate(io.BytesIO(data), start=1):
-            if len(line) > _MAX_LINE:
-                expected = f"lines of at most {_MAX_LINE} bytes"
-                raise refused(self._where, f"line {number}", expected, str(len(line)))
+            if len(line) > _MAX_LINE or number > _MAX_LINES:
+                expected = f"at most {_MAX_LINES} lines of at most {_MAX_LINE} bytes"
+                raise refused(self._where, f"line {number}", expected, f"{len(line)} bytes")
             key, *words = line.split() or (b"#",)
             try:
                 if key == b"v":

@@ -1,0 +1,1 @@
+"""Exporters: built scenes in the formats of other programs, with what they were built from."""
