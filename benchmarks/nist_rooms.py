@@ -43,7 +43,7 @@ from twin.atomic import write_text
 from twin.config import data_dir
 from twin.errors import Fault, InputError
 from twin.scene.geometry import Surface
-from twin.scene.materials import Slab
+from twin.scene.layers import Slab
 from twin.trace.engine import TraceSettings
 from twin.units import (
     SPEED_OF_LIGHT_M_PER_S,

@@ -17,7 +17,7 @@ import shapely
 from twin.errors import refuse
 from twin.scene.check import check
 from twin.scene.declaration import Scene
-from twin.scene.receivers import CLEARANCE_M, Mask, Points, inside_furniture, inside_wall
+from twin.scene.obstacles import CLEARANCE_M, Mask, Points, covered
 from twin.seeds import stream
 
 if TYPE_CHECKING:
@@ -186,7 +186,8 @@ def _indoor(scene: Scene) -> Place:
     refuse(check(scene, scene.name))
     built = build_scene(scene)
     _isotropic(built)
-    outline = shapely.Polygon(scene.room.shifted_outline())
+    (shell,) = scene.shells
+    outline = shapely.Polygon(shell.shifted_outline())
     low, high = np.reshape(outline.bounds, (2, 2))
 
     def draw(rng: np.random.Generator) -> Points:
@@ -195,9 +196,9 @@ def _indoor(scene: Scene) -> Place:
 
     def free(points: Points) -> Mask:
         inside = shapely.contains_xy(outline.buffer(-CLEARANCE_M), points[:, :2])
-        covered = [inside_furniture(item, points) for item in scene.furniture]
-        covered += [inside_wall(wall, scene.room.height_m, points) for wall in scene.walls]
-        return np.asarray(inside & ~np.logical_or.reduce(covered))
+        for standing in covered(scene, points).values():
+            inside &= ~standing
+        return np.asarray(inside)
 
     transmitters = np.array([ap.position_m for ap in scene.access_points])
     return Place(scene.name, built, transmitters, sieve(scene.name, draw, free))
@@ -253,7 +254,7 @@ def office_declaration() -> Scene:
         ("metal", (19.5, 0.9), 90.0),
         ("metal", (6.5, 14.0), 90.0),
         ("metal", (15.0, 14.5), 0.0),
-        ("wood", (7.6, 0.4), 0.0),
+        ("wood", (7.65, 0.4), 0.0),
         ("wood", (16.5, 6.1), 0.0),
         ("wood", (0.5, 10.4), 90.0),
         ("wood", (12.0, 14.5), 0.0),
@@ -360,7 +361,7 @@ def _declared(
     beside = [(x - 0.1, y - 0.1), (x + 0.1, y - 0.1), (x + 0.1, y + 0.1), (x - 0.1, y + 0.1)]
     return Scene.model_validate(
         {
-            "schema": "fingertwin/scene@1",
+            "schema": "fingertwin/scene@2",
             "name": name,
             "title": title,
             "source": "made up for the benchmark",
@@ -384,7 +385,15 @@ def _declared(
                 {"name": "AP", "position_m": transmitter, "power_dbm": 20.0, "pattern": "iso"},
             ),
             # A declaration has a grid; the benchmark draws its receivers at random instead.
-            "receivers": {"area_m": tuple(beside), "pitch_m": 0.1, "height_m": 1.5},
+            "receivers": (
+                {
+                    "name": "grid",
+                    "kind": "grid",
+                    "area_m": tuple(beside),
+                    "pitch_m": 0.1,
+                    "height_m": 1.5,
+                },
+            ),
         }
     )
 

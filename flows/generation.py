@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +14,7 @@ from pydantic import JsonValue
 
 from flows.study import Room, Study
 from twin.config import validate
-from twin.errors import StoreError
+from twin.errors import Fault, InputError, StoreError
 from twin.perturb.library import load_table
 from twin.perturb.realise import Realisation, realise
 from twin.perturb.table import PerturbationTable
@@ -32,7 +32,11 @@ from twin.trace.engine import trace
 ENGINE = "chains"
 _HELD_OUT_SNAPSHOTS = 20
 _REFERENCE_SHARE = 0.73
-_OF_ONE_REALISATION = frozenset({"scene_digest", "sense_realisation"})
+# What a trace says that the site says for all, or that draws say realisation by realisation.
+_NOT_STORED = ("ap_active", "ap_bandwidth", "ap_frequency", "ap_orientation", "ap_ports")
+_OF_ONE_REALISATION = frozenset(
+    {"scene_digest", "sense_realisation", "rain_mm_per_h", "rain_model", "layers"}
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,12 +105,21 @@ def _plan(
         ap_position_m=vectors(
             np.array([[ap.position_m for ap in r.scene.access_points] for r in realisations])
         ),
-        ap_frequency_hz=(scene.frequency_hz,) * len(scene.access_points),
+        ap_orientation_rad=vectors(
+            np.deg2rad(
+                [
+                    [(ap.yaw_deg, ap.pitch_deg, ap.roll_deg) for ap in r.scene.access_points]
+                    for r in realisations
+                ]
+            )
+        ),
+        ap_frequency_hz=tuple(scene.carrier_hz(ap) for ap in scene.access_points),
         snapshots=visits * snapshots,
         visits=visits,
         paths=study.trace.max_paths,
+        ap_antennas=max(ap.ports for ap in scene.access_points),
         subcarriers=scene.subcarriers,
-        subcarrier_spacing_hz=scene.bandwidth_mhz * 1e6 / scene.subcarriers,
+        subcarrier_spacing_hz=_bandwidth_hz(scene, realisations) / scene.subcarriers,
         drawn=drawn_quantities([r.drawn for r in realisations], realisations[0].units),
         # One job a realisation: the receiver's errors are drawn for all its points at once.
         shard_points=len(points),
@@ -131,6 +144,17 @@ def _plan(
     if held_out:
         split = _split(study, site, len(points))
     return TwinPlan(site, scene, table, points, realisations, split, spec)
+
+
+def _bandwidth_hz(scene: Scene, realisations: Sequence[Realisation]) -> float:
+    """The one bandwidth of all access points in all realisations: a site has one spacing."""
+    found = {r.scene.band_hz(ap) for r in realisations for ap in r.scene.access_points}
+    if len(found) > 1:
+        expected = "one bandwidth for all access points of a site"
+        shown = ", ".join(f"{value / 1e6:g} MHz" for value in sorted(found))
+        cure = "Make a scene, and so a site, of each bandwidth"
+        raise InputError([Fault(scene.name, "bandwidth_mhz", expected, shown, cure)])
+    return found.pop()
 
 
 def _split(study: Study, site: str, points: int) -> npt.NDArray[np.int8]:
@@ -183,7 +207,7 @@ def trace_job(
         )
     study = validate_study(study_json)
     drawn = plan.realisations[realisation]
-    traced = trace(drawn.scene, study.trace, drawn.points(plan.points), engine=ENGINE)
+    traced = trace(drawn.scene, study.trace, drawn.points(), engine=ENGINE)
     visits = plan.spec.visits
     heard = sense(
         traced,
@@ -194,7 +218,7 @@ def trace_job(
         visits,
         plan.spec.snapshots // visits,
     )
-    block = traced.rename(rss="received_power")
+    block = traced.drop_vars(_NOT_STORED, errors="ignore").rename(rss="received_power")
     block["rss"], block["rtt"] = heard["rss"], heard["rtt"]
     block["split"] = (("point",), plan.split)
     everything = slice(0, len(plan.points))

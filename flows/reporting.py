@@ -19,7 +19,14 @@ from flows.learning import VARIANTS
 from flows.methods import HERO, METHODS, REFERENCE
 from flows.preparation import Prepared
 from flows.screen import say
-from flows.statements import declared, knowledge, procedure, receiver_facts, unit
+from flows.statements import (
+    declared,
+    knowledge,
+    procedure,
+    rearrangement,
+    receiver_facts,
+    unit,
+)
 from twin.evaluate.metrics import differences_to, summarise
 from twin.evaluate.records import Errors, Record, write_metrics
 from twin.evaluate.report.content import (
@@ -34,7 +41,10 @@ from twin.evaluate.report.content import (
 from twin.evaluate.report.page import write_report
 from twin.learn.presets import small
 from twin.measured.registry import WIFI_RTT_ROOMS
+from twin.perturb.objects import object_draws
+from twin.perturb.table import Move, Placement
 from twin.scene.draw import plan as draw_plan
+from twin.scene.levels import outline_m
 from twin.store.reader import Environment, environments, open_site
 
 HEADLINE_LABELS = 3
@@ -139,7 +149,7 @@ def _room(
         records=tuple(records),
         errors=result.errors,
         differences=differences_to(REFERENCE, result.errors, prepared.study.protocol.seed),
-        outline_m=plan.scene.room.shifted_outline(),
+        outline_m=outline_m(plan.scene),
         plan_png=plan_png,
         plan_caption="The scene as declared; the twin's realisations vary around it.",
         maps=_maps(real, plan, grid, expected["rss"], measured["rss"], nearest),
@@ -202,7 +212,6 @@ def _solver(plan: TwinPlan, attributes: Mapping[str, JsonValue]) -> dict[str, Pl
             for key, value in traced.items()
             if isinstance(value, str | int | float) and not key.startswith("sense_")
         },
-        "receiver grid pitch [m]": plan.scene.receivers.pitch_m,
         "receiver points": len(plan.points),
         "realisations": len(plan.realisations),
         "carrier [GHz]": plan.scene.frequency_ghz,
@@ -230,6 +239,28 @@ def _perturbed(plan: TwinPlan) -> list[Perturbed]:
                 drawn=tuple(r.drawn[name] for name in names for r in plan.realisations),
             )
         )
+    return rows + _rearranged(plan)
+
+
+def _rearranged(plan: TwinPlan) -> list[Perturbed]:
+    """A row for each part of what is drawn for a move or a placement, of all its things."""
+    draws = list(object_draws(plan.table, plan.scene))
+    rows = []
+    owners: list[Move | Placement] = [*plan.table.moves, *plan.table.placements]
+    for owner in owners:
+        for part in ("present", "x", "y", "turn"):
+            mine = [d for d in draws if d.key.partition("[")[0] == f"{owner.name}_{part}"]
+            if mine:
+                rows.append(
+                    Perturbed(
+                        name=f"{owner.name}_{part}",
+                        elements=tuple(draw.furniture for draw in mine),
+                        unit="" if mine[0].unit == "1" else mine[0].unit,
+                        declared=rearrangement(owner),
+                        reason=owner.description or "",
+                        drawn=tuple(r.drawn[d.key] for d in mine for r in plan.realisations),
+                    )
+                )
     return rows
 
 

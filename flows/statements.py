@@ -8,7 +8,7 @@ from flows.preparation import Prepared
 from twin.evaluate.metrics import CONFIDENCE, REPLICATES
 from twin.evaluate.records import Record
 from twin.evaluate.report.content import Plain
-from twin.perturb.table import Quantity
+from twin.perturb.table import Move, Placement, Quantity
 from twin.sense.receiver import SenseModel
 
 _RECEIVER = {
@@ -121,12 +121,22 @@ def declared(quantity: Quantity) -> str:
         if drawn.weights is not None:
             words += " weighted " + " : ".join(f"{weight:g}" for weight in drawn.weights)
     elif drawn.kind == "normal":
-        bounds = f"{_signed(drawn.low)} to {_signed(drawn.high)}"
-        words = f"normal, mean {_signed(drawn.mean)}, std {drawn.std:g}, cut at {bounds}"
+        words = f"normal, mean {_signed(drawn.mean)}, std {drawn.std:g}"
+        if drawn.low is not None:
+            words += f", not below {_signed(drawn.low)}"
+        if drawn.high is not None:
+            words += f", not above {_signed(drawn.high)}"
     else:
         shape = {"uniform": "uniform", "loguniform": "log-uniform"}[drawn.kind]
         words = f"{_signed(drawn.low)} to {_signed(drawn.high)}, {shape}"
     return f"{verb} {words}"
+
+
+def rearrangement(owner: Move | Placement) -> str:
+    """What a move or a placement does, in a few words."""
+    if isinstance(owner, Move):
+        return f"moved, {owner.gap_m:g} m clear of all else"
+    return f"up to {owner.count}, each there with probability {owner.present_probability:g}"
 
 
 def unit(quantity: Quantity) -> str:

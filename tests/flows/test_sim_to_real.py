@@ -21,7 +21,7 @@ from twin.errors import TraceError
 from twin.learn.presets import TRAINED
 
 SCENE = """
-schema: fingertwin/scene@1
+schema: fingertwin/scene@2
 name: toy
 title: Toy room
 source: made up
@@ -41,9 +41,11 @@ access_points:
   - {name: AP2, position_m: [7.5, 4.5, 2.0], power_dbm: 10, pattern: iso}
   - {name: AP3, position_m: [0.5, 4.5, 2.0], power_dbm: 10, pattern: iso}
 receivers:
-  area_m: [[1, 1], [7, 1], [7, 4], [1, 4]]
-  pitch_m: 0.4
-  height_m: 1.2
+  - name: grid
+    kind: grid
+    area_m: [[1, 1], [7, 1], [7, 4], [1, 4]]
+    pitch_m: 0.4
+    height_m: 1.2
 """
 TABLE = """
 schema: fingertwin/perturbation@1

@@ -23,7 +23,7 @@ def test_every_error_of_the_receiver_is_told_apart() -> None:
         (
             "add",
             {"kind": "normal", "mean": 0, "std": 0.1, "low": -0.15, "high": 0.15},
-            "plus normal, mean 0, std 0.1, cut at \u22120.15 to 0.15",
+            "plus normal, mean 0, std 0.1, not below \u22120.15, not above 0.15",
         ),
         ("add", {"kind": "uniform", "low": -0.3, "high": 0.5}, "plus \u22120.3 to 0.5, uniform"),
         (

@@ -15,7 +15,7 @@ def room(**changes) -> Scene:
     """
     floor, sides, ceiling = (changes.pop(key, "air") for key in ("floor", "sides", "ceiling"))
     content = {
-        "schema": "fingertwin/scene@1",
+        "schema": "fingertwin/scene@2",
         "name": "room",
         "title": "Room",
         "source": "made up",
@@ -47,23 +47,28 @@ def room(**changes) -> Scene:
             "ceiling_material": ceiling,
         },
         "access_points": [access_point("AP1", [2.0, 3.0, 2.0])],
-        "receivers": {
-            "area_m": [[1.0, 1.0], [9.0, 1.0], [9.0, 7.0]],
-            "pitch_m": 1.0,
-            "height_m": 1.2,
-        },
+        "receivers": [
+            {
+                "name": "grid",
+                "kind": "grid",
+                "area_m": [[1.0, 1.0], [9.0, 1.0], [9.0, 7.0]],
+                "pitch_m": 1.0,
+                "height_m": 1.2,
+            }
+        ],
         **changes,
     }
     return validate(content, Scene, where="room")
 
 
-def access_point(name, position_m, pattern="iso", power_dbm=0.0, yaw_deg=0.0) -> dict:
+def access_point(name, position_m, pattern="iso", power_dbm=0.0, yaw_deg=0.0, **more) -> dict:
     return {
         "name": name,
         "position_m": position_m,
         "pattern": pattern,
         "power_dbm": power_dbm,
         "yaw_deg": yaw_deg,
+        **more,
     }
 
 

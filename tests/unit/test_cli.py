@@ -191,7 +191,7 @@ BAD_SCENES = {
     ),
     "material outside its range": ({"frequency_ghz": 300.0}, "materials.concrete.itu"),
     "receivers inside the wall": (
-        {"receivers": {**BOX["receivers"], "area_m": [[0, 1], [5, 1], [5, 3], [0, 3]]}},
+        {"receivers": [{**BOX["receivers"][0], "area_m": [[0, 1], [5, 1], [5, 3], [0, 3]]}]},
         "receivers",
     ),
 }
@@ -209,18 +209,111 @@ def test_scene_check_refuses(twin, tmp_path, what):
 
 def test_library_scenes_are_listed_checked_and_drawn(twin, tmp_path):
     code, out, _ = twin("scene", "list")
-    names = out.split()
+    names = [line.split()[0] for line in out.splitlines()]
     assert code == 0
     assert {"lecture_theatre", "office_wing"} <= set(names)
-    for name in names:
-        code, out, _ = twin("scene", "check", name)
-        assert code == 0
-        assert out.startswith(f"{name}: sound; 5 access points, ")
+    code, out, _ = twin("scene", "check", "--all")
+    assert code == 0
+    assert [line.split(":")[0] for line in out.splitlines()] == names
+    assert all(": 0 errors, " in line for line in out.splitlines())
     plan = tmp_path / "plan.png"
     assert twin("scene", "show", names[0], "--output", plan)[0] == 0
     assert plan.read_bytes().startswith(b"\x89PNG")
     (line,) = refused(twin, "scene", "check", "atlantis")
     assert "atlantis" in line
+
+
+def test_a_check_says_all_it_finds_also_as_json(twin, tmp_path):
+    path = scene(tmp_path)
+    code, out, _ = twin("scene", "check", path)
+    assert code == 0
+    assert out.splitlines()[-1].startswith("0 errors, ")
+    code, out, _ = twin("scene", "check", path, "--json")
+    told = json.loads(out)[str(path)]
+    assert code == 0
+    assert {finding["level"] for finding in told} <= {"warning", "note"}
+    assert any(finding["key"] == "triangles" for finding in told)
+    bad = scene(tmp_path, frequency_ghz=300.0)
+    code, out, error = twin("scene", "check", bad, "--json")
+    assert code == 2
+    assert [f["key"] for f in json.loads(out)[str(bad)]] == ["materials.concrete.itu"]
+    assert len(faults(error)) == 1
+
+
+def test_a_check_is_of_one_scene_or_of_all(twin):
+    assert "or --all" in refused(twin, "scene", "check")[0]
+    assert "found both" in refused(twin, "scene", "check", "office_wing", "--all")[0]
+
+
+def test_a_scene_is_made_from_a_template_and_never_over_another(twin, tmp_path):
+    folder = tmp_path / "mine"
+    made = ("scene", "new", "corridor", "--to", folder, "--seed", 3, "--size", "length_m=20")
+    code, out, _ = twin(*made)
+    assert code == 0
+    assert out.startswith(f"Scene: {folder} (")
+    assert refused(twin, *made)
+    assert "NAME=NUMBER" in refused(twin, *made[:3], "--to", tmp_path / "x", "--size", "long")[0]
+    assert "corridor, factory" in refused(twin, "scene", "new", "villa", "--to", tmp_path / "x")[0]
+    assert not (tmp_path / "x").exists()
+
+
+def test_imports_take_the_options_of_their_kind_of_file(twin, tmp_path):
+    to = ("--to", tmp_path / "x")
+    plan = tmp_path / "plan.geojson"
+    plan.write_text(
+        json.dumps(
+            {
+                "type": "FeatureCollection",
+                "features": [
+                    {
+                        "type": "Feature",
+                        "properties": {},
+                        "geometry": {
+                            "type": "Polygon",
+                            "coordinates": [[[0, 0], [30, 0], [30, 20], [0, 20], [0, 0]]],
+                        },
+                    }
+                ],
+            }
+        )
+    )
+    code, out, _ = twin("scene", "import", plan, *to, "--crs", "none", "--height", 3)
+    assert code == 0
+    assert out.startswith(f"Scene: {(tmp_path / 'x').resolve()} (")
+    other = ("--to", tmp_path / "y")
+    assert "--y-up" in refused(twin, "scene", "import", plan, *other, "--y-up")[0]
+    assert "--as" in refused(twin, "scene", "import", tmp_path / "plan.tif", *other)[0]
+    assert "munich" in refused(twin, "scene", "import", "nowhere", *other)[0]
+    area = ("scene", "import", tmp_path / "area.osm", *other, "--download")
+    assert "--bounds" in refused(twin, *area)[0]
+    assert not (tmp_path / "y").exists()
+
+
+def test_a_scene_of_version_1_is_written_as_one_of_version_2(twin, tmp_path):
+    (area,) = BOX["receivers"]
+    old = {key: area[key] for key in ("area_m", "pitch_m", "height_m")}
+    path = scene(tmp_path, schema="fingertwin/scene@1", receivers=old)
+    new = tmp_path / "new.yaml"
+    assert twin("scene", "migrate", path, "--output", new)[0] == 0
+    assert yaml.safe_load(new.read_text()) == BOX
+    assert refused(twin, "scene", "migrate", path, "--output", new)
+
+
+def test_exports_are_written_once(twin, tmp_path):
+    target = tmp_path / "box.glb"
+    assert twin("scene", "export", scene(tmp_path), "--to", target, "--as", "gltf")[0] == 0
+    assert target.read_bytes().startswith(b"glTF")
+    assert refused(twin, "scene", "export", scene(tmp_path), "--to", target, "--as", "gltf")
+
+
+def test_draws_are_shown_and_vanish_with_severity(twin):
+    arguments = ("perturb", "draw", "office_wing", "--seed", 2, "--json")
+    rows = json.loads(twin(*arguments)[1])
+    assert all(row["realised"] is not None for row in rows)
+    assert any(row["realised"] != row["declared"] for row in rows)
+    still = json.loads(twin(*arguments, "--severity", 0)[1])
+    assert all(row["realised"] == row["declared"] for row in still)
+    assert "ap_height" in twin("perturb", "draw", "office_wing")[1]
 
 
 def test_a_plan_that_cannot_be_written(twin, tmp_path):

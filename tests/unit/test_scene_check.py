@@ -53,7 +53,7 @@ def _wall(**values: object) -> Callable[[Content], None]:
 
 
 def _receivers(**values: object) -> Callable[[Content], None]:
-    return lambda c: c["receivers"].update(values)
+    return lambda c: c["receivers"][0].update(values)
 
 
 def _concrete(**values: object) -> Callable[[Content], None]:
@@ -68,7 +68,7 @@ BAD: dict[str, tuple[Callable[[Content], None], str, str, str]] = {
     "wrong schema": (
         lambda c: c.update(schema="fingertwin/scene@9"),
         "schema",
-        "fingertwin/scene@1",
+        "fingertwin/scene@2",
         "@9",
     ),
     "no access point": (lambda c: c.update(access_points=[]), "access_points", "at least 1", "[]"),
@@ -87,7 +87,7 @@ BAD: dict[str, tuple[Callable[[Content], None], str, str, str]] = {
         "0.02",
     ),
     "height in cm": (_room("height_m", 250), "room.height_m", "1.8 to 60 m", "250"),
-    "negative pitch": (_receivers(pitch_m=-0.5), "receivers.pitch_m", "0.02 to 100 m", "-0.5"),
+    "negative pitch": (_receivers(pitch_m=-0.5), "receivers.grid.pitch_m", "0.02 to 100 m", "-0.5"),
     "carrier in MHz": (
         lambda c: c.update(frequency_ghz=5250),
         "frequency_ghz",
@@ -175,7 +175,7 @@ BAD: dict[str, tuple[Callable[[Content], None], str, str, str]] = {
     "access point above the ceiling": (
         _ap(position_m=[1, 1, 2.6]),
         "access_points.AP1.position_m",
-        "height 2.5 m",
+        "(0 to 2.5 m)",
         "2.6",
     ),
     "access point in furniture": (
@@ -192,31 +192,31 @@ BAD: dict[str, tuple[Callable[[Content], None], str, str, str]] = {
     ),
     "receivers outside": (
         _receivers(area_m=[[1, 1], [8, 1], [8, 3]]),
-        "receivers",
+        "receivers.grid",
         "inside the room",
         "outside",
     ),
     "receivers above the ceiling": (
         _receivers(height_m=3),
-        "receivers",
+        "receivers.grid",
         "floor and ceiling",
         "outside",
     ),
     "receivers swallowed": (
         _receivers(area_m=[[1, 2.6], [2, 2.6], [2, 3.4], [1, 3.4]], height_m=0.5),
-        "receivers",
-        "no receiver in, or within 0.05 m of, furniture",
+        "receivers.grid",
+        "no receiver in, or within 0.05 m of, what stands there",
         "3 of 3 (first (1, 3, 0.5) (1.5, 3, 0.5) (2, 3, 0.5) m) covered by furniture 'desk'",
     ),
     "receivers in an inner wall": (
         _receivers(area_m=[[1, 1], [5, 1], [5, 3], [1, 3]]),
-        "receivers",
-        "inner walls",
+        "receivers.grid",
+        "what stands there",
         "5 of 45 (first (3, 1, 1.1) (3, 1.5, 1.1) (3, 2, 1.1) m) covered by wall 'screen'",
     ),
     "no receiver": (
         _receivers(area_m=[[1.1, 1.1], [1.4, 1.1], [1.4, 1.4]]),
-        "receivers",
+        "receivers.grid",
         "at least one grid point",
         "none",
     ),
@@ -225,13 +225,13 @@ BAD: dict[str, tuple[Callable[[Content], None], str, str, str]] = {
             _room("outline_m", [[0, 0], [90, 0], [90, 90], [0, 90]])(c),
             _receivers(pitch_m=0.02, area_m=[[1, 1], [80, 1], [80, 80]])(c),
         ),
-        "receivers.pitch_m",
+        "receivers.grid.pitch_m",
         "at most 1000000 points",
         "0.02 m",
     ),
     "crossing receiver area": (
         _receivers(area_m=[[1, 1], [5, 3], [5, 1], [1, 3]]),
-        "receivers.area_m",
+        "receivers.grid.area_m",
         "does not cross",
         "Self-intersection",
     ),
@@ -286,12 +286,12 @@ def test_unknown_keys_hide_no_other_fault(tmp_path: Path) -> None:
 
 def test_covered_receivers_are_refused_with_a_cure(tmp_path: Path) -> None:
     content = copy.deepcopy(SOUND)
-    content["receivers"]["height_m"] = 0.5
+    content["receivers"][0]["height_m"] = 0.5
     with pytest.raises(InputError) as caught:
         load_scene(write(tmp_path, content))
     (fault,) = caught.value.faults
     assert fault.found.startswith("6 of 20 (first ")
-    assert fault.cure == "Shrink receivers.area_m, or move what stands there"
+    assert fault.cure == "Shrink the area, move what stands there, or set blocked: leave_out"
     content["furniture"][0]["present"] = False
     load_scene(write(tmp_path, content))
 

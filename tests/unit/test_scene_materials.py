@@ -10,7 +10,14 @@ import pytest
 from twin.config import validate
 from twin.errors import InputError
 from twin.scene.declaration import Material
-from twin.scene.materials import ITU_P2040, complex_permittivity, slab
+from twin.scene.layers import equivalent_slab
+from twin.scene.materials import (
+    ITU_P2040,
+    complex_permittivity,
+    layer_slabs,
+    material_faults,
+    slab,
+)
 from twin.units import VACUUM_PERMITTIVITY_F_PER_M
 
 
@@ -61,3 +68,73 @@ def test_every_row_is_physical_over_its_band(name: str) -> None:
             made = slab(material(itu=name), ghz * 1e9)
             assert made.relative_permittivity >= 1.0
             assert made.conductivity_s_per_m >= 0.0
+
+
+LAYERED = {
+    "thickness_m": None,
+    "layers": [
+        {"itu": "plasterboard", "thickness_m": 0.0125},
+        {"itu": "vacuum", "thickness_m": 0.075},
+        {"relative_permittivity": 3, "conductivity_s_per_m": 0.1, "thickness_m": 0.02},
+    ],
+}
+
+
+def test_layers_have_their_own_constants() -> None:
+    made = layer_slabs(material(**LAYERED), 5.25e9)
+    assert [layer.thickness_m for layer in made] == [0.0125, 0.075, 0.02]
+    assert [layer.relative_permittivity for layer in made] == pytest.approx([2.73, 1.0, 3.0])
+    expected = [0.0085 * 5.25**0.9395, 0.0, 0.1]
+    assert [layer.conductivity_s_per_m for layer in made] == pytest.approx(expected)
+
+
+def test_scales_multiply_every_layer() -> None:
+    plain, scaled = (
+        layer_slabs(material(**LAYERED, **scales), 5.25e9)
+        for scales in ({}, {"permittivity_scale": 1.2, "conductivity_scale": 2.0})
+    )
+    for one, other in zip(plain, scaled, strict=True):
+        assert other.relative_permittivity == pytest.approx(1.2 * one.relative_permittivity)
+        assert other.conductivity_s_per_m == pytest.approx(2.0 * one.conductivity_s_per_m)
+        assert other.thickness_m == one.thickness_m
+
+
+def test_the_slab_of_layers_is_their_equivalent() -> None:
+    made = material(**LAYERED)
+    stack = layer_slabs(made, 5.25e9)
+    assert slab(made, 5.25e9) == equivalent_slab(stack, 5.25e9).slab
+
+
+def test_one_layer_is_as_good_as_none() -> None:
+    layered = material(thickness_m=None, layers=[{"itu": "brick", "thickness_m": 0.1}])
+    assert slab(layered, 5.25e9) == slab(material(itu="brick"), 5.25e9)
+
+
+def test_every_layer_out_of_its_band_is_named() -> None:
+    layers = [
+        {"itu": "brick", "thickness_m": 0.1},
+        {"itu": "glass", "thickness_m": 0.01},
+        {"itu": "plywood", "thickness_m": 0.01},
+        {"itu": "cheese", "thickness_m": 0.01},
+    ]
+    made = material(thickness_m=None, layers=layers)
+    faults = material_faults(made, 60e9, "x.yaml", "materials.wall")
+    numbers = (0, 2, 3)
+    assert [fault.key for fault in faults] == [f"materials.wall.layers.{i}.itu" for i in numbers]
+    with pytest.raises(InputError, match=r"layers\.0\.itu(.|\n)*layers\.2\.itu"):
+        slab(made, 60e9)
+    assert [f.key for f in material_faults(material(itu="brick"), 60e9, "x", "materials.b")] == [
+        "materials.b.itu"
+    ]
+
+
+def test_permittivity_scaled_below_that_of_air_is_a_fault() -> None:
+    (fault,) = material_faults(
+        material(**LAYERED, permittivity_scale=0.5), 5.25e9, "x.yaml", "materials.wall"
+    )
+    assert (fault.key, fault.found) == ("materials.wall.layers.1", "0.5")
+    (fault,) = material_faults(
+        material(itu="vacuum", permittivity_scale=0.9), 5.25e9, "x.yaml", "materials.gas"
+    )
+    assert fault.key == "materials.gas"
+    assert material_faults(material(**LAYERED), 5.25e9, "x.yaml", "materials.wall") == []

@@ -7,6 +7,8 @@ from twin.config import load_model, validate
 from twin.errors import InputError
 from twin.scene.declaration import Scene, scene_digest
 from twin.trace.engine import TraceSettings, trace
+from twin.trace.paths import no_paths, tabulate
+from twin.trace.solver import Solution
 
 SCENE = load_model(Path(__file__).with_name("scene_box.yaml"), Scene)
 FAST = TraceSettings(max_depth=1, rays_per_round=2000, max_paths=6)
@@ -35,10 +37,21 @@ def test_settings_refuse_what_makes_no_sense():
 def test_data_set_is_labelled_and_says_how_it_was_made():
     points = np.array([[2.0, 1.5, 1.1], [4.5, 2.5, 1.1], [5.5, 1.0, 1.1]])
     traced = trace(SCENE, FAST, points)
-    assert dict(traced.sizes) == {"point": 3, "ap": 2, "path": 6, "subcarrier": 64, "xyz": 3}
+    assert dict(traced.sizes) == {
+        "point": 3,
+        "ap": 2,
+        "path": 6,
+        "subcarrier": 64,
+        "xyz": 3,
+        "angle": 3,
+    }
     assert {name: str(traced[name].dtype) for name in traced.data_vars} == {
         "position": "float64",
         "ap_position": "float64",
+        "ap_frequency": "float64",
+        "ap_bandwidth": "float64",
+        "ap_orientation": "float64",
+        "ap_active": "bool",
         "path_gain": "complex64",
         "delay": "float64",
         "aoa_azimuth": "float32",
@@ -64,3 +77,24 @@ def test_data_set_is_labelled_and_says_how_it_was_made():
     assert traced.attrs["version_sionna-rt"] == "2.2.0"
     assert traced.attrs["trace_rays_per_round"] == 2000
     assert traced.attrs["engine"] == "chains"
+    assert traced.attrs["frequency_hz"] == 5.25e9
+    assert traced.attrs["bandwidth_hz"] == 80e6
+    assert traced.attrs["rain_mm_per_h"] == 0.0
+    assert not {"rain_model", "layers"} & set(traced.attrs)
+
+
+def test_an_engine_may_be_given_as_such():
+    class Nothing:
+        name = "nothing"
+
+        def solve(self, scene, points, settings):
+            table = tabulate(no_paths(), len(points), len(scene.access_points), settings.max_paths)
+            return Solution(table)
+
+        def provenance(self):
+            return {"solver": "none"}
+
+    traced = trace(SCENE, FAST, np.ones((1, 3)), engine=Nothing())
+    assert (traced.attrs["engine"], traced.attrs["solver"]) == ("nothing", "none")
+    assert traced["status"].values.tolist() == [2]
+    assert np.isnan(traced["rss"].values).all()

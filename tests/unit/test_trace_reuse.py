@@ -74,7 +74,7 @@ GEOMETRY_STAYS = {
     "frequency": {"frequency_ghz": 2.4},
     "bandwidth": {"bandwidth_mhz": 20.0, "subcarriers": 8},
     "power and pattern": part("access_points", 1, power_dbm=3.0, pattern="iso", yaw_deg=40.0),
-    "receivers": part("receivers", height_m=0.8),
+    "receivers": part("receivers", 0, height_m=0.8),
     "access points reversed": {"access_points": SCENE.plain()["access_points"][::-1]},
 }
 

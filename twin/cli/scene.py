@@ -95,14 +95,16 @@ def scene_check(
     for name in library() if every else [scene or ""]:
         path = scene_path(name)
         try:
-            told: tuple[Finding, ...] = findings(read_scene(path), str(path), max_depth=max_depth)
+            told = findings(read_scene(path), str(path), max_depth=max_depth)
         except InputError as error:
             told = tuple(Finding("error", fault) for fault in error.faults)
-        faults += [finding.fault for finding in told if finding.level == "error"]
+        wrong = [finding.fault for finding in told if finding.level == "error"]
+        faults += wrong
         content[name] = findings_json(told)
         if every and not as_json:
             typer.echo(f"{name}: {summary(told)}")
-        elif not as_json:
+        elif not as_json and not wrong:
+            # Errors are told as those of every command are; the rest can wait for a sound scene.
             typer.echo(render(told))
     if as_json:
         typer.echo(json.dumps(content, indent=2))

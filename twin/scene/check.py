@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import shapely
+
 from twin.errors import Fault
 from twin.scene.checks import (
     contents,
@@ -67,6 +69,7 @@ def findings(scene: Scene, where: str, *, max_depth: int = MAX_DEPTH) -> tuple[F
     if sound:
         points = site.receivers()
         found += [
+            *solids.warnings(site, surfaces),
             *size.warnings(site, surfaces),
             *sight.warnings(site, surfaces, points, max_depth),
             *materials.layers(site),
@@ -93,7 +96,14 @@ def _errors(site: Site) -> tuple[list[Finding], tuple[Surface, ...]]:
         found += errors(site)
     if not site.shells_are_sound:
         return found, ()
-    surfaces = build(site.furnished())
+    try:
+        surfaces = build(site.furnished())
+    except (shapely.errors.GEOSException, KeyError) as error:
+        # Corners all but in one place can be more than cutting and triangulating stands.
+        expected = "shapes that can be cut out of each other and triangulated"
+        cure = "Keep corners and edges that do not meet at least 1 mm apart"
+        found.append(site.finding("error", "", expected, str(error), cure))
+        return found, ()
     found += size.errors(site, surfaces)
     found += sheets.coincident(site, surfaces)
     if site.scene.meshes and not any(item.level == "error" for item in found):

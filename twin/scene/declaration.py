@@ -88,7 +88,8 @@ class Scene(StrictModel):
         """The room or the storeys; a single room is the storey ``room`` at height zero."""
         if self.room is None:
             return self.storeys
-        return (Storey(name="room", bottom_m=0.0, **dict(self.room)),)
+        # Its fields have been read already.
+        return (Storey.model_construct(name="room", bottom_m=0.0, **dict(self.room)),)
 
     @property
     def folder(self) -> Path | None:

@@ -7,162 +7,111 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twin.errors import Fault, InputError
+from twin.errors import Fault, InputError, refuse
 from twin.scene.declaration import Scene
-from twin.scene.receivers import receiver_points
+from twin.scene.panels import Panel, panels
+from twin.scene.plan_axes import Handles, draw_panel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, which colour-blind readers tell apart; no yellow, too light for lines.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444")
+FORMATS = {".png": "png", ".svg": "svg"}
+_DPI = 130
+_LEGEND_IN = 3.4
 
 
-def plan(scene: Scene, path: Path) -> None:
-    """Write a plan view as PNG: walls by material, furniture, access points, receivers, scale.
+def plan(scene: Scene, path: Path, *, storey: str | None = None) -> None:
+    """Write a plan view as PNG or SVG, after the path's suffix.
+
+    Walls by material with their openings, furniture, people, meshes cut at the height of the
+    receivers, buildings, roads and vehicles at the scene's time, access points with the way that
+    directional ones look, receivers and a scale; one panel a storey.
+
+    Args:
+        scene: one that has passed `twin.scene.check`.
+        path: of the picture.
+        storey: the only one to show.
+
+    Raises:
+        InputError: an unknown storey or suffix, the file cannot be written, or that of a mesh
+            cannot be read.
+    """
+    check_suffix(path)
+    shown = panels(scene, storey)
+    figure, grid = _figure(shown)
+    handles: Handles = {}
+    for axes, panel in zip(grid, shown, strict=False):
+        handles |= draw_panel(axes, scene, panel)
+    for axes in grid[len(shown) :]:
+        axes.set_visible(False)
+    figure.suptitle(_title(scene, shown), x=0.01, ha="left", fontsize=11)
+    figure.legend(
+        list(handles.values()), list(handles), loc="outside right upper", frameon=False, fontsize=9
+    )
+    save(figure, path)
+
+
+def check_suffix(path: Path) -> None:
+    """Refuse a picture that is neither PNG nor SVG."""
+    if path.suffix.lower() not in FORMATS:
+        found = path.suffix or path.name
+        refuse([Fault(str(path), "", "a name that ends in .png or .svg", found)])
+
+
+def save(figure: Figure, path: Path, *, tight: bool = True) -> None:
+    """Write a figure, cut to what is drawn where `tight`; the same bytes for the same figure.
 
     Raises:
         InputError: the file cannot be written.
     """
-    # Here, because it is slow to import and only pictures need it.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    import matplotlib as mpl
 
-    outline = scene.room.shifted_outline()
-    low, high = outline.min(axis=0), outline.max(axis=0)
-    width, depth = high - low
-    # Enough pixels for the long side, and room beside the plan for the legend.
-    unit = 8.0 / max(width, 1.3 * depth)
-    figure = Figure(
-        figsize=(width * unit + 3.2, max(depth * unit + 1.5, 3.6)), layout="constrained"
-    )
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    _draw(scene, axes)
-    margin = 0.04 * max(width, depth)
-    axes.set_xlim(low[0] - margin, high[0] + margin)
-    axes.set_ylim(low[1] - 2.6 * margin, high[1] + margin)
-    _scale_bar(axes, low, margin, width)
-    axes.set_aspect("equal")
-    axes.set_xlabel("x [m]")
-    axes.set_ylabel("y [m]")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title(
-        f"{scene.title}\n{scene.frequency_ghz:g} GHz, {scene.bandwidth_mhz:g} MHz, "
-        f"room height {scene.room.height_m:.3g} m",
-        loc="left",
-        fontsize=11,
-    )
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=9)
+    kind = FORMATS[path.suffix.lower()]
     try:
-        figure.savefig(path, dpi=130, format="png", bbox_inches="tight")
+        with mpl.rc_context({"svg.hashsalt": "fingertwin"}):
+            figure.savefig(
+                path,
+                dpi=_DPI,
+                format=kind,
+                bbox_inches="tight" if tight else None,
+                metadata={"Date": None} if kind == "svg" else None,
+            )
     except OSError as error:
         raise InputError(
             [Fault(str(path), "", "a file that can be written", str(error))]
         ) from error
 
 
-def _draw(scene: Scene, axes: Axes) -> None:
-    colours = {name: _COLOURS[i % len(_COLOURS)] for i, name in enumerate(sorted(scene.materials))}
-    area = np.asarray(scene.receivers.area_m)
-    axes.fill(area[:, 0], area[:, 1], color="0.95", zorder=0, label="receiver area")
-    points = receiver_points(scene)
-    axes.scatter(
-        points[:, 0],
-        points[:, 1],
-        s=2.5,
-        color="0.45",
-        linewidths=0,
-        zorder=3,
-        label=f"{len(points)} receivers, {scene.receivers.height_m:.3g} m high",
+def _figure(shown: tuple[Panel, ...]) -> tuple[Figure, list[Axes]]:
+    """An empty figure, and axes for the panels, row by row."""
+    # Here, because it is slow to import and only pictures need it.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    width, depth = np.max([panel.high - panel.low for panel in shown], axis=0)
+    columns = int(np.ceil(np.sqrt(len(shown)))) if width < 2.5 * depth else 1
+    rows = -(-len(shown) // columns)
+    # Enough pixels for the long side, and room beside the plan for the legend.
+    long = 8.0 if len(shown) == 1 else 6.0
+    unit = long / max(width, 1.3 * depth)
+    unit = max(unit, min(1.6 / max(depth, 1e-3), 11.0 / max(width, 1e-3)))
+    size = (
+        max(columns * width * unit, 3.0) + _LEGEND_IN,
+        max(rows * (depth * unit + 0.8) + 0.8, 3.6),
     )
-    labelled: set[str] = set()
-
-    def label(material: str, what: str) -> str:
-        text = f"{what}, {material}"
-        if text in labelled:
-            return "_hidden"
-        labelled.add(text)
-        return text
-
-    ring = np.vstack([scene.room.shifted_outline(), scene.room.shifted_outline()[:1]])
-    material = scene.room.wall_material
-    axes.plot(
-        *ring.T,
-        color=colours.get(material, "k"),
-        linewidth=4,
-        solid_joinstyle="miter",
-        zorder=2,
-        label=label(material, "outer wall"),
-    )
-    for wall in scene.walls:
-        axes.plot(
-            *wall.shifted_path().T,
-            color=colours.get(wall.material, "k"),
-            linewidth=3,
-            zorder=4,
-            label=label(wall.material, "inner wall"),
-        )
-    for item in scene.furniture:
-        corners = item.footprint()
-        colour = colours.get(item.material, "k")
-        if not item.present:
-            axes.fill(
-                *corners.T,
-                facecolor="none",
-                edgecolor=colour,
-                linestyle=":",
-                zorder=1,
-                label=label(item.material, "absent furniture"),
-            )
-            continue
-        tall = item.bottom_m <= scene.receivers.height_m < item.top_m
-        axes.fill(
-            *corners.T,
-            facecolor=colour,
-            alpha=0.75 if tall else 0.25,
-            edgecolor=colour,
-            linewidth=1,
-            zorder=1,
-            label=label(item.material, "tall furniture" if tall else "low furniture"),
-        )
-    _access_points(scene, axes)
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    return figure, list(axes.ravel())
 
 
-def _access_points(scene: Scene, axes: Axes) -> None:
-    position = np.array([ap.position_m for ap in scene.access_points])
-    low, high = (f"{height:.2f}" for height in (position[:, 2].min(), position[:, 2].max()))
-    axes.scatter(
-        position[:, 0],
-        position[:, 1],
-        marker="^",
-        s=75,
-        color="black",
-        edgecolors="white",
-        zorder=6,
-        label=f"access point, {low if low == high else f'{low} to {high}'} m high",
-    )
-    for ap in scene.access_points:
-        axes.annotate(
-            ap.name,
-            ap.position_m[:2],
-            xytext=(0, 8),
-            textcoords="offset points",
-            ha="center",
-            fontsize=9,
-            fontweight="bold",
-            zorder=7,
-            bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.0},
-        )
-
-
-def _scale_bar(
-    axes: Axes, low: np.ndarray[tuple[int], np.dtype[np.float64]], margin: float, width: float
-) -> None:
-    length = max(
-        (step for step in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200) if step <= width / 4),
-        default=width / 4,
-    )
-    y = low[1] - 1.3 * margin
-    axes.plot([low[0], low[0] + length], [y, y], color="black", linewidth=3, solid_capstyle="butt")
-    axes.text(low[0] + length + 0.4 * margin, y, f"{length:g} m", va="center", fontsize=9)
+def _title(scene: Scene, shown: tuple[Panel, ...]) -> str:
+    facts = [f"{scene.frequency_ghz:g} GHz", f"{scene.bandwidth_mhz:g} MHz"]
+    shell = shown[0].shell
+    if len(shown) == 1 and shell is not None:
+        facts.append(f"{'room' if scene.room is not None else shell.name} height ")
+        facts[-1] += f"{shell.height_m:.3g} m"
+    if scene.weather.rain_mm_per_h > 0.0:
+        facts.append(f"rain {scene.weather.rain_mm_per_h:g} mm/h")
+    return f"{scene.title}\n{', '.join(facts)}"

@@ -1,4 +1,4 @@
-"""Electrical constants of building materials.
+"""Electrical constants of building materials, homogeneous or in layers.
 
 Source: Recommendation ITU-R P.2040-3, table 3: real part of the relative permittivity
 ``a f^b`` and conductivity ``c f^d`` [S/m] with f in GHz, inside the band the fit was made for.
@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twin.errors import Fault, InputError
-from twin.scene.declaration import Material
+from twin.errors import Fault, refuse
+from twin.scene.interiors import Layer, Material
+from twin.scene.layers import Slab, equivalent_slab
 from twin.units import VACUUM_PERMITTIVITY_F_PER_M
 
 
@@ -25,15 +26,6 @@ class Fit:
     b: float
     c: float
     d: float
-
-
-@dataclass(frozen=True)
-class Slab:
-    """What a tracer needs of a material: nothing by name, scales already applied."""
-
-    relative_permittivity: float
-    conductivity_s_per_m: float
-    thickness_m: float
 
 
 ITU_P2040: dict[str, tuple[Fit, ...]] = {
@@ -64,27 +56,72 @@ ITU_P2040: dict[str, tuple[Fit, ...]] = {
 def slab(material: Material, frequency_hz: float) -> Slab:
     """Constants of a material at one frequency, scales applied.
 
+    Of layers, those of the slab that comes closest: `twin.scene.layers.equivalent_slab` says how
+    close.
+
     Raises:
-        InputError: name not in the table, or frequency outside its band.
+        InputError: names not in the table, or frequency outside their bands.
     """
-    if material.itu is None:
-        permittivity, conductivity = (
-            material.relative_permittivity,
-            material.conductivity_s_per_m,
+    return equivalent_slab(layer_slabs(material, frequency_hz), frequency_hz).slab
+
+
+def layer_slabs(material: Material, frequency_hz: float) -> tuple[Slab, ...]:
+    """Constants of every layer at one frequency, scales applied; one for a homogeneous material.
+
+    Raises:
+        InputError: as `slab`; lists every layer.
+    """
+    refuse(_band_faults(material, frequency_hz, "material", ""))
+    return tuple(_constants(part, material, frequency_hz) for part in _parts(material))
+
+
+def material_faults(material: Material, frequency_hz: float, where: str, key: str) -> list[Fault]:
+    """What is wrong with a material, at `key` of `where`, for a carrier; of every layer."""
+    faults = _band_faults(material, frequency_hz, where, f"{key}.")
+    if faults:
+        return faults
+    return [
+        Fault(
+            where,
+            f"{key}.layers.{index}" if material.layers else key,
+            "a relative permittivity, scale applied, of at least 1",
+            f"{layer.relative_permittivity:.4g}",
         )
-        if permittivity is None or conductivity is None:
-            raise AssertionError("the declaration holds either a name or both constants")
-    else:
-        fault = itu_fault(material.itu, frequency_hz, where="material", key="itu")
-        if fault:
-            raise InputError([fault])
+        for index, layer in enumerate(layer_slabs(material, frequency_hz))
+        if layer.relative_permittivity < 1.0
+    ]
+
+
+def _parts(material: Material) -> tuple[Material | Layer, ...]:
+    return material.layers or (material,)
+
+
+def _band_faults(material: Material, frequency_hz: float, where: str, prefix: str) -> list[Fault]:
+    found = (
+        itu_fault(
+            part.itu,
+            frequency_hz,
+            where,
+            prefix + (f"layers.{index}.itu" if material.layers else "itu"),
+        )
+        for index, part in enumerate(_parts(material))
+        if part.itu is not None
+    )
+    return [fault for fault in found if fault is not None]
+
+
+def _constants(part: Material | Layer, material: Material, frequency_hz: float) -> Slab:
+    permittivity, conductivity = part.relative_permittivity, part.conductivity_s_per_m
+    if part.itu is not None:
         ghz = frequency_hz / 1e9
-        fit = next(row for row in ITU_P2040[material.itu] if row.low_ghz <= ghz <= row.high_ghz)
+        fit = next(row for row in ITU_P2040[part.itu] if row.low_ghz <= ghz <= row.high_ghz)
         permittivity, conductivity = fit.a * ghz**fit.b, fit.c * ghz**fit.d
+    if permittivity is None or conductivity is None or part.thickness_m is None:
+        raise AssertionError("the declaration holds a name or both constants, and a thickness")
     return Slab(
         permittivity * material.permittivity_scale,
         conductivity * material.conductivity_scale,
-        material.thickness_m,
+        part.thickness_m,
     )
 
 

@@ -176,7 +176,7 @@ def _content(file: Path) -> bytes:
         data = b""
         if size <= MAX_BYTES:
             with file.open("rb") as opened:
-                data = opened.read(MAX_BYTES + 1)
+                data = opened.read(size + 1)
     except OSError as error:
         raise refused(str(file), "", "a readable file", str(error)) from error
     if max(size, len(data)) > MAX_BYTES:

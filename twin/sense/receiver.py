@@ -96,11 +96,17 @@ def sense(
         raise ValueError(f"expected 1 or more, found visits {visits}, snapshots {snapshots}")
     position = dataset["position"].values
     names = [str(name) for name in dataset["ap"].values]
-    edge_s = leading_edge_s(
-        dataset["path_gain"].values,
-        dataset["delay"].values,
-        float(dataset.attrs["bandwidth_hz"]),
-        model.edge_fraction,
+    edge_s = np.stack(
+        [
+            leading_edge_s(
+                dataset["path_gain"].values[:, index],
+                dataset["delay"].values[:, index],
+                bandwidth_hz,
+                model.edge_fraction,
+            )
+            for index, bandwidth_hz in enumerate(_bandwidths_hz(dataset))
+        ],
+        axis=1,
     )
     shape = (len(position), visits * snapshots, len(names))
     rss, rtt = np.empty(shape, np.float32), np.empty(shape, np.float32)
@@ -124,6 +130,13 @@ def sense(
         **{f"sense_{key}": value for key, value in model.model_dump().items()},
     }
     return reported
+
+
+def _bandwidths_hz(dataset: xr.Dataset) -> list[float]:
+    """Of the access points; data sets of other tracers may say one for all."""
+    if "ap_bandwidth" in dataset:
+        return [float(value) for value in dataset["ap_bandwidth"].values]
+    return [float(dataset.attrs["bandwidth_hz"])] * dataset.sizes["ap"]
 
 
 class _Draws:

@@ -14,7 +14,7 @@ from twin.config import StrictModel
 from twin.errors import Fault, InputError, refuse
 from twin.scene.declaration import Scene, scene_digest
 from twin.trace import channel
-from twin.waves import subcarrier_offsets_hz
+from twin.trace.observed import observed
 
 if TYPE_CHECKING:
     from twin.trace.chains import Chains
@@ -83,16 +83,30 @@ def trace(
     scene: Scene,
     settings: TraceSettings,
     points: npt.NDArray[np.float64],
-    engine: str = "chains",
+    engine: str | PathEngine = "chains",
 ) -> xr.Dataset:
     """Trace a scene as declared (one realisation) to receiver points (n, 3) [m].
 
+    Receivers have one vertical, isotropic antenna. What access points have shows in `twin.trace.
+    observed`: of an array, `path_gain` is that of its centre with the pattern of its first port.
+
+    Args:
+        scene: the declaration, having passed `twin.scene.check`.
+        settings: what to search for, and how.
+        points: receivers (n, 3) [m].
+        engine: ``chains`` or ``stock``, or an engine; one with a `twin.trace.rebuild.LiveScene`
+            does not build every realisation anew.
+
     Returns:
-        Data set over point, ap, path, subcarrier and xyz; every variable says its unit. Complex
-        amplitudes are ratios of received to transmitted amplitude; delays are absolute.
+        Data set over point, ap, path, subcarrier, xyz and angle, and over ap_antenna where access
+        points have several ports; every variable says its unit. Complex amplitudes are ratios of
+        received to transmitted amplitude; delays are absolute. Nobody hears an access point that
+        is not active.
 
     Raises:
-        InputError: `points` is not a non-empty, finite (n, 3) array, or the engine is unknown.
+        InputError: `points` is not a non-empty, finite (n, 3) array, the engine is unknown,
+            materials have no constants on a carrier, or rain no known effect; and what
+            `twin.trace.inputs` refuses.
         BackendError: no usable ray-tracing backend.
         TraceError: the engine could not give a complete result.
     """
@@ -101,7 +115,7 @@ def trace(
     if points.ndim != 2 or points.shape[1] != 3 or len(points) == 0 or not finite:
         found = f"shape {points.shape}" + ("" if finite else ", not all finite")
         refuse([Fault("trace", "points", "finite coordinates (n, 3) with n >= 1", found)])
-    solver = _engine(engine)
+    solver = _engine(engine) if isinstance(engine, str) else engine
     solution = solver.solve(scene, points, settings)
     return _label(scene, settings, points, solution, solver)
 
@@ -127,9 +141,7 @@ def _label(
     solver: PathEngine,
 ) -> xr.Dataset:
     table = solution.table
-    bandwidth_hz = scene.bandwidth_mhz * 1e6
-    csi = channel.csi(table, bandwidth_hz, scene.subcarriers)
-    power_dbm = np.array([ap.power_dbm for ap in scene.access_points])
+    seen = observed(scene, table)
     link, path = ("point", "ap"), ("point", "ap", "path")
     heard = (table.num_paths > 0).any(axis=1)
     angle = "world frame, azimuth from +x towards +y, zenith from +z"
@@ -178,24 +190,11 @@ def _label(
                     "long_name": "estimated sum of |path gain|^2 of paths the search missed",
                 },
             ),
-            "rss": (
-                link,
-                channel.rss_dbm(csi, power_dbm),
-                {
-                    "units": "dBm",
-                    "definition": "wideband coherent: transmit power times the mean of |CSI|^2 "
-                    "over the subcarriers; NaN without a path",
-                },
-            ),
+            **seen.variables,
             "toa": (
                 link,
                 channel.toa_s(table),
                 {"units": "s", "definition": "delay of the first path, NaN without a path"},
-            ),
-            "csi": (
-                ("point", "ap", "subcarrier"),
-                csi,
-                {"units": "1", "phase": "sum of path gain times exp(-j 2 pi f delay)"},
             ),
             "los": (link, channel.los(table), {"units": "1"}),
             "status": (
@@ -206,11 +205,7 @@ def _label(
         },
         coords={
             "ap": [ap.name for ap in scene.access_points],
-            "subcarrier": (
-                ("subcarrier",),
-                subcarrier_offsets_hz(bandwidth_hz, scene.subcarriers),
-                {"units": "Hz", "long_name": "offset from the carrier"},
-            ),
+            "subcarrier": seen.subcarrier,
         },
     )
     if solution.chains:
@@ -223,10 +218,7 @@ def _label(
         **{f"trace_{key}": _plain(value) for key, value in settings.model_dump().items()},
         "scene": scene.name,
         "scene_digest": scene_digest(scene),
-        "frequency_hz": scene.frequency_hz,
-        "bandwidth_hz": bandwidth_hz,
-        "polarisation": "vertical at both ends",
-        "receiver_pattern": "iso",
+        **seen.attrs,
         "phase_convention": "exp(-j 2 pi f delay)",
     }
     return data

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from twin.trace.antenna import AntennaPattern, named_ports, port_gain, world_field
 from twin.trace.paths import PathList
+from twin.trace.rain import Rain
 from twin.units import SPEED_OF_LIGHT_M_PER_S, wavelength_m
 
 # Of the amplitude that free space would leave: what single precision makes of a wave that a metal
@@ -20,10 +21,17 @@ NUMERICAL_FLOOR = 1e-6
 
 @dataclass(frozen=True)
 class Antenna:
-    """An antenna: its pattern, and its rotation (3, 3) from its own frame to the world's."""
+    """An antenna and the air that it radiates into.
+
+    Args:
+        pattern: of its port; of the first one where it has several.
+        rotation: (3, 3) from its own frame to the world's.
+        rain: what attenuates its paths over their length, if anything does.
+    """
 
     pattern: AntennaPattern
     rotation: npt.NDArray[np.float64]
+    rain: Rain | None = None
 
 
 def vertical_isotropic() -> Antenna:
@@ -32,7 +40,9 @@ def vertical_isotropic() -> Antenna:
 
 
 def finished(paths: PathList, frequency_hz: float, antennas: Sequence[Antenna]) -> PathList:
-    """Paths with the carrier's phase and the gain between antennas, less what is numerics.
+    """Paths with the carrier's phase, the rain's loss and the gain between antennas.
+
+    What is numerics is left out, by what free space would leave of it, however hard it rains.
 
     Args:
         paths: as traced: transfer without the carrier's phase, gain not yet known.
@@ -48,6 +58,10 @@ def finished(paths: PathList, frequency_hz: float, antennas: Sequence[Antenna]) 
     gain = np.zeros(len(paths), dtype=np.complex64)
     for index, antenna in enumerate(antennas):
         mine = paths.access_point == index
+        if antenna.rain is not None:
+            zenith = paths.aod_zenith[mine].astype(np.float64)
+            # Columns are the polarisations at the access point.
+            transfer[mine] *= antenna.rain.amplitude(zenith, paths.delay_s[mine])[:, None, :]
         field = world_field(
             antenna.pattern,
             antenna.rotation,

@@ -79,6 +79,41 @@ def solve_chains(
     """
     mirrors = Mirrors(built)
     edges = find_edges(mirrors) if settings.diffraction else None
+    tables, found, bent = [], [], []
+    for place, antenna in zip(
+        transmitters, antennas or [vertical_isotropic()] * len(transmitters), strict=True
+    ):
+        known = tracked(mirrors, edges, place, settings)
+        found.append(known.chains)
+        if known.edge_chains is not None:
+            bent.append(known.edge_chains)
+        tables.append(_Link(built, place, antenna, known.parts, settings).solve(points))
+    return Solution(join(tables, axis=1), tuple(found), tuple(bent))
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """The chains of one transmitter, `edge_chains` where edges were asked for, and trackers."""
+
+    chains: Chains
+    edge_chains: EdgeChains | None
+    parts: list[_Part]
+
+
+def tracked(
+    mirrors: Mirrors,
+    edges: Edges | None,
+    transmitter: npt.NDArray[np.float64],
+    settings: TraceSettings,
+) -> Tracked:
+    """Chains from a transmitter (3,) [m], searched only if they are not known, and who tracks them.
+
+    Args:
+        mirrors: the scene.
+        edges: of the scene; none where no path may bend.
+        transmitter: (3,) [m].
+        settings: what to search for, and how.
+    """
     search = Search(
         max_depth=settings.max_depth,
         refraction=settings.refraction,
@@ -87,19 +122,13 @@ def solve_chains(
         max_rounds=settings.max_rounds,
         seed=settings.seed,
     )
-    tables, found, bent = [], [], []
-    for place, antenna in zip(
-        transmitters, antennas or [vertical_isotropic()] * len(transmitters), strict=True
-    ):
-        chains = _MEMORY.chains(mirrors, place, search)
-        found.append(chains)
-        parts = _reflected(mirrors, place, chains, settings)
-        if edges is not None:
-            over_edges = _MEMORY.edge_chains(mirrors, edges, place, chains, search)
-            bent.append(over_edges)
-            parts += _diffracted(mirrors, edges, place, chains, over_edges, settings)
-        tables.append(_Link(built, place, antenna, parts, settings).solve(points))
-    return Solution(join(tables, axis=1), tuple(found), tuple(bent))
+    chains = _MEMORY.chains(mirrors, transmitter, search)
+    parts = _reflected(mirrors, transmitter, chains, settings)
+    if edges is None:
+        return Tracked(chains, None, parts)
+    over_edges = _MEMORY.edge_chains(mirrors, edges, transmitter, chains, search)
+    parts += _diffracted(mirrors, edges, transmitter, chains, over_edges, settings)
+    return Tracked(chains, over_edges, parts)
 
 
 @dataclass(frozen=True)

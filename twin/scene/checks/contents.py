@@ -15,26 +15,23 @@ from twin.scene.furnishing import number_of
 
 # Things of one clutter, and the share of its area that they may fill: each may be tried at 200
 # places, and takes longer the fuller it gets.
-_MOST_THINGS = 2_000
-_FULLEST = 0.7
+_MOST_THINGS = 1_000
+_FULLEST = 0.5
 
 
 def errors(site: Site) -> Iterator[Finding]:
     """Things outside their shell or through its ceiling, clutter without end, unusable meshes."""
-    outlines = {shell.key: shell.declared.buffer(TOUCH_M) for shell in site.shells}
-    for outline in outlines.values():
-        shapely.prepare(outline)
     for key, item in list(site.sound("furniture", site.scene.furniture)):
         shell = site.shell(item.storey)
         if shell is not None:
-            yield from _furniture(site, key, item, shell, outlines[shell.key])
+            yield from _furniture(site, key, item, shell)
     for key, clutter in list(site.sound("clutter", site.scene.clutter)):
-        problems = list(_clutter(site, key, clutter, outlines))
+        problems = list(_clutter(site, key, clutter))
         yield from problems
         if problems:
             site.spoil("clutter", clutter.name)
     for key, person in list(site.sound("people", site.scene.people)):
-        yield from _person(site, key, person, outlines)
+        yield from _person(site, key, person)
     if site.scene.meshes:
         from twin.scene.meshes import mesh_faults
     for key, mesh in list(site.sound("meshes", site.scene.meshes)):
@@ -66,11 +63,9 @@ def warnings(site: Site) -> Iterator[Finding]:
             )
 
 
-def _furniture(
-    site: Site, key: str, item: Furniture, shell: Shell, outline: shapely.Polygon
-) -> Iterator[Finding]:
+def _furniture(site: Site, key: str, item: Furniture, shell: Shell) -> Iterator[Finding]:
     corners = item.footprint()
-    if not outline.covers(shapely.Polygon(corners)):
+    if not shell.within.covers(shapely.Polygon(corners)):
         yield site.finding(
             "error",
             f"{key}.centre_m",
@@ -83,9 +78,7 @@ def _furniture(
         yield through_ceiling(site, key, item.top_m, shell, item.centre_m)
 
 
-def _clutter(
-    site: Site, key: str, clutter: Clutter, outlines: dict[str, shapely.Polygon]
-) -> Iterator[Finding]:
+def _clutter(site: Site, key: str, clutter: Clutter) -> Iterator[Finding]:
     problem = ring_problem(clutter.area_m)
     if problem is not None:
         reason, at = problem
@@ -125,8 +118,8 @@ def _clutter(
     shell = site.shell(clutter.storey)
     if shell is None:
         return
-    if not outlines[shell.key].covers(area):
-        beyond = area.difference(outlines[shell.key])
+    if not shell.within.covers(area):
+        beyond = area.difference(shell.declared)
         yield site.finding(
             "error",
             f"{key}.area_m",
@@ -139,9 +132,7 @@ def _clutter(
         yield through_ceiling(site, key, size[2], shell, clutter.area_m[0])
 
 
-def _person(
-    site: Site, key: str, person: Person, outlines: dict[str, shapely.Polygon]
-) -> Iterator[Finding]:
+def _person(site: Site, key: str, person: Person) -> Iterator[Finding]:
     path = shapely.LineString(person.path_m)
     if path.length < TOUCH_M:
         site.spoil("people", person.name)
@@ -157,8 +148,8 @@ def _person(
     shell = site.shell(person.storey)
     if shell is None:
         return
-    if not outlines[shell.key].covers(path):
-        beyond = path.difference(outlines[shell.key])
+    if not shell.within.covers(path):
+        beyond = path.difference(shell.declared)
         yield site.finding(
             "error",
             f"{key}.path_m",

@@ -107,7 +107,7 @@ def _undeclared(site: Site) -> Iterator[Finding]:
             missing.setdefault(name, []).append(key)
     listed = ", ".join(sorted(declared)) or "none"
     for name, keys in missing.items():
-        more = "" if len(keys) == 1 else f", here and in {len(keys) - 1} more places"
+        more = "" if len(keys) == 1 else f", here and {len(keys) - 1} more times"
         yield site.finding(
             "error",
             keys[0],

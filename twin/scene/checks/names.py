@@ -25,6 +25,8 @@ def _duplicates(site: Site) -> Iterator[Finding]:
     for kind in KINDS:
         counts = Counter(part.name for part in getattr(site.scene, kind))
         for name in sorted(name for name, count in counts.items() if count > 1):
+            # Which of them is meant nobody knows.
+            site.spoil(kind, name)
             yield site.finding(
                 "error",
                 kind,
@@ -37,9 +39,10 @@ def _duplicates(site: Site) -> Iterator[Finding]:
 def _clutter(site: Site) -> Iterator[Finding]:
     """Things of the clutter are called NAME_0, NAME_1 and so on."""
     clutter = {item.name for item in site.scene.clutter}
-    for key, item in site.sound("furniture", site.scene.furniture):
+    for key, item in list(site.sound("furniture", site.scene.furniture)):
         numbered = re.fullmatch(r"(.+)_\d+", item.name)
         if numbered and numbered[1] in clutter:
+            site.spoil("furniture", item.name)
             yield site.finding(
                 "error",
                 f"{key}.name",
@@ -52,8 +55,9 @@ def _clutter(site: Site) -> Iterator[Finding]:
 def _storeys(site: Site) -> Iterator[Finding]:
     known = [shell.name for shell in site.scene.shells]
     listed = ", ".join(known) or "none: there is neither a room nor a storey"
+    cure = "Correct the name, or leave it out for the first storey" if known else "Leave it out"
     for kind in _IN_STOREYS:
-        for key, part in site.sound(kind, getattr(site.scene, kind)):
+        for key, part in list(site.sound(kind, getattr(site.scene, kind))):
             if part.storey is not None and part.storey not in known:
                 site.spoil(kind, part.name)
                 yield site.finding(
@@ -61,7 +65,7 @@ def _storeys(site: Site) -> Iterator[Finding]:
                     f"{key}.storey",
                     f"one of the scene's storeys ({listed})",
                     part.storey,
-                    "Correct the name, or leave it out for the first storey",
+                    cure,
                 )
 
 
@@ -69,7 +73,7 @@ def _openings(site: Site) -> Iterator[Finding]:
     scene = site.scene
     walls = {wall.name: wall for wall in scene.walls}
     shells = {shell.name: shell for shell in scene.shells}
-    for key, item in site.sound("openings", scene.openings):
+    for key, item in list(site.sound("openings", scene.openings)):
         problem: tuple[str, str, object] | None = None
         if item.wall is not None:
             wall = walls.get(item.wall)
@@ -90,13 +94,17 @@ def _openings(site: Site) -> Iterator[Finding]:
         if problem is not None:
             field, expected, found = problem
             site.spoil("openings", item.name)
-            cure = "Correct it; numbers count from 0 at the start of the path or outline"
+            cure = (
+                "Correct the name, or declare the wall"
+                if field == "wall"
+                else "Correct the number; it counts from 0 at the start of the path or outline"
+            )
             yield site.finding("error", f"{key}.{field}", expected, str(found), cure)
 
 
 def _vehicles(site: Site) -> Iterator[Finding]:
     roads = {road.name: road for road in site.scene.roads}
-    for key, item in site.sound("vehicles", site.scene.vehicles):
+    for key, item in list(site.sound("vehicles", site.scene.vehicles)):
         road = roads.get(item.road)
         if road is None:
             site.spoil("vehicles", item.name)

@@ -23,7 +23,8 @@ _MOST_ROOF_M = 100.0
 def errors(site: Site) -> Iterator[Finding]:
     """Shapes that cannot be built; their parts are spoilt, and what drives on them is too."""
     scene = site.scene
-    if scene.ground is not None:
+    site.ground_is_sound = "ground" not in site.absurd
+    if scene.ground is not None and site.ground_is_sound:
         problem = ring_problem(scene.ground.area_m)
         if problem is not None:
             reason, at = problem

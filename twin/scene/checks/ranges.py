@@ -8,6 +8,9 @@ from twin.scene.checks.site import KINDS, Site
 from twin.scene.fields import Leaf, leaves
 from twin.scene.findings import Finding
 
+# Lengths beyond this are no slip of a unit [m].
+_ABSURD_M = 1e5
+
 
 def errors(site: Site) -> Iterator[Finding]:
     """One finding a number; the part it belongs to is spoilt."""
@@ -15,8 +18,24 @@ def errors(site: Site) -> Iterator[Finding]:
         if not _in_range(leaf):
             if leaf.path[0] in KINDS:
                 site.spoil(leaf.path[0], leaf.path[1])
+            if leaf.path[0] == "time_s":
+                _spoil_movers(site)
+            if leaf.path[0] in {"room", "storeys", "ground"} and _is_absurd(leaf):
+                site.absurd.add(leaf.path[1] if leaf.path[0] == "storeys" else leaf.path[0])
             yield _finding(site, leaf)
     yield from _bandwidths(site)
+
+
+def _spoil_movers(site: Site) -> None:
+    for kind in ("people", "vehicles"):
+        for part in getattr(site.scene, kind):
+            site.spoil(kind, part.name)
+
+
+def _is_absurd(leaf: Leaf) -> bool:
+    """Whether a number is not only out of range, but leaves no place to look at."""
+    value = float(leaf.value)
+    return abs(value) > _ABSURD_M or (leaf.path[-1] == "height_m" and value <= 0.0)
 
 
 def _in_range(leaf: Leaf) -> bool:

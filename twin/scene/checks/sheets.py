@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from twin.scene.checks.site import Points, Site, coordinates
+from twin.scene.checks.site import Points, Site, coordinates, mesh_of
 from twin.scene.findings import Finding
 from twin.scene.surfaces import Surface
 
@@ -42,7 +42,7 @@ def coincident(site: Site, surfaces: Sequence[Surface]) -> Iterator[Finding]:
     if sum(len(surface.faces) for surface in surfaces) > MOST_TRIANGLES:
         surfaces = [item for item in surfaces if not item.name.startswith("mesh ")]
     # Parts of one mesh file are as their author made them.
-    bodies = [_body(item.name) for item in surfaces]
+    bodies = [_body(item.name, mesh_of(item.name, site.scene)) for item in surfaces]
     corners = [item.vertices[item.faces] for item in surfaces if len(item.faces)]
     if not corners:
         return
@@ -63,13 +63,31 @@ def coincident(site: Site, surfaces: Sequence[Surface]) -> Iterator[Finding]:
         )
         yield site.finding(
             "error" if level == 0 else "warning",
-            _key(other.name),
+            _key(other.name, mesh_of(other.name, site.scene)),
             "sheets that a ray meets in a defined order",
             f"{other.name!r} and {one.name!r}, {materials}, are {apart} and share {area:.3g} m2 "
             f"at {coordinates([place])}",
-            "Move the one at least 1 cm off the other, or let only one of them be there",
+            _cure(one.name, other.name),
             at=place,
         )
+
+
+def _cure(one: str, other: str) -> str:
+    """What to do about two surfaces in one plane, by what is easiest to move of them."""
+    pair = (other, one)
+    for start, cure in (
+        ("opening ", "Swing the leaf of {} to another angle, at least 5 deg off"),
+        ("vehicle ", "Move {} at least 1 cm along its road"),
+        ("person ", "Move {} at least 1 cm off"),
+        ("furniture ", "Move {} at least 1 cm off"),
+        ("mesh ", "Move {} at least 1 cm off, or take the faces in common out of its file"),
+        ("inner wall ", "Let {} end where it meets the other, or move it at least 1 cm off"),
+        ("building ", "Leave 1 cm between them, or draw one footprint around {} and the other"),
+    ):
+        mine = next((name for name in pair if name.startswith(start)), None)
+        if mine is not None:
+            return cure.format(repr(mine))
+    return "Leave at least 1 cm between them, or let only one of them be there"
 
 
 def _severity(one: Surface, other: Surface, gap: float, triangles: Points) -> int:
@@ -124,6 +142,8 @@ def _candidates(triangles: Points, owner: Indices) -> tuple[Indices, Indices]:
     first, second = first[keep], second[keep]
     normal = _normals(triangles)
     keep = np.linalg.norm(np.cross(normal[first], normal[second]), axis=1) < _PARALLEL
+    # One without an area has no direction.
+    keep &= normal[first].any(axis=1) & normal[second].any(axis=1)
     first, second = first[keep], second[keep]
     # Of the smaller in the plane of the larger.
     size = np.linalg.norm(high - low, axis=1)
@@ -150,16 +170,17 @@ def _lifted(centre: Points, kept: Indices, axis: int, normal: Points, corner: Po
     return place
 
 
-def _body(name: str) -> str:
+def _body(name: str, mesh: str | None) -> str:
     """What a surface belongs to, so that the parts of one thing are not held against each other."""
-    for start in ("building ", "mesh "):
-        if name.startswith(start):
-            return " ".join(name.split(" ")[:2]) if start == "mesh " else name.rsplit(" ", 1)[0]
-    return name
+    if mesh is not None:
+        return f"mesh {mesh}"
+    return name.rsplit(" ", 1)[0] if name.startswith("building ") else name
 
 
-def _key(name: str) -> str:
+def _key(name: str, mesh: str | None) -> str:
     """Place in the declaration of what a surface was built from."""
+    if mesh is not None:
+        return f"meshes.{mesh}"
     for start, kind in (
         ("inner wall ", "walls"),
         ("opening ", "openings"),
@@ -172,6 +193,4 @@ def _key(name: str) -> str:
             return f"{kind}.{name.removeprefix(start)}"
     if name.startswith("building "):
         return f"buildings.{name.removeprefix('building ').rsplit(' ', 1)[0]}"
-    if name.startswith("mesh "):
-        return f"meshes.{name.split(' ')[1]}"
     return name

@@ -29,6 +29,9 @@ def errors(site: Site) -> Iterator[Finding]:
     scene = site.scene
     broken: set[str] = set()
     for shell in scene.shells:
+        if shell.name in site.absurd:
+            broken.add(shell.name)
+            continue
         key = "room" if scene.room is not None else f"storeys.{shell.name}"
         found = list(_outline(site, shell, key))
         yield from found
@@ -36,9 +39,10 @@ def errors(site: Site) -> Iterator[Finding]:
             broken.add(shell.name)
             site.spoil("storeys", shell.name)
             continue
-        sound = Shell(
-            shell, key, shapely.Polygon(shell.outline_m), shapely.Polygon(shell.shifted_outline())
-        )
+        declared = shapely.Polygon(shell.outline_m)
+        within = declared.buffer(TOUCH_M)
+        shapely.prepare(within)
+        sound = Shell(shell, key, declared, within, shapely.Polygon(shell.shifted_outline()))
         site.shells.append(sound)
         voids = list(_voids(site, sound))
         yield from voids
@@ -127,7 +131,6 @@ def _outline(site: Site, shell: Storey, key: str) -> Iterator[Finding]:
 
 
 def _voids(site: Site, shell: Shell) -> Iterator[Finding]:
-    within = shell.declared.buffer(TOUCH_M)
     holes: list[tuple[int, shapely.Polygon]] = []
     for i, void in enumerate(shell.storey.voids_m):
         key = f"{shell.key}.voids_m.{i}"
@@ -137,7 +140,7 @@ def _voids(site: Site, shell: Shell) -> Iterator[Finding]:
             yield site.finding("error", key, _EXPECTED, reason, _CURE, at=at)
             continue
         hole = shapely.Polygon(void)
-        if not within.covers(hole):
+        if not shell.within.covers(hole):
             outside = hole.difference(shell.declared)
             yield site.finding(
                 "error",
@@ -162,7 +165,8 @@ def _voids(site: Site, shell: Shell) -> Iterator[Finding]:
 
 
 def _in_each_other(site: Site) -> Iterator[Finding]:
-    for one, other in combinations(site.shells, 2):
+    sound = [shell for shell in site.shells if ("storeys", shell.storey.name) not in site.spoilt]
+    for one, other in combinations(sound, 2):
         low, high = max(one.bottom_m, other.bottom_m), min(one.top_m, other.top_m)
         if high - low <= TOUCH_M:
             continue

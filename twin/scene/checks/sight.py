@@ -33,7 +33,7 @@ _ANGLE = 1e-9
 def warnings(
     site: Site, surfaces: Sequence[Surface], points: Points, max_depth: int
 ) -> Iterator[Finding]:
-    """Access points whose straight lines to receivers cross too many sheets.
+    """Receivers that no straight line reaches, and access points that miss some of them.
 
     Args:
         site: under check.
@@ -50,6 +50,18 @@ def warnings(
     looked = f"{len(chosen)} receivers"
     if len(chosen) < len(points):
         looked += f" (spread evenly over {len(points)})"
+    fewest = counts.min(axis=0)
+    if len(aps) > 1 and (fewest > max_depth).any():
+        deepest = int(fewest.argmax())
+        yield site.finding(
+            "warning",
+            "receivers",
+            f"receivers with an access point behind at most {max_depth} sheets (max_depth)",
+            f"{_share(fewest > max_depth)} of {looked} without one",
+            f"Add an access point near {coordinates([points[chosen[deepest]]])}, whose nearest is "
+            f"behind {int(fewest[deepest])}; reflections may still reach them",
+            at=points[chosen[deepest]],
+        )
     for ap, mast, crossed in zip(aps, masts, counts, strict=True):
         hidden = crossed > max_depth
         if not hidden.any():
@@ -57,7 +69,7 @@ def warnings(
         deepest = int(crossed.argmax())
         everybody = hidden.all()
         found = (
-            f"{hidden.mean():.0%} of {looked} behind more, the deepest behind "
+            f"{_share(hidden)} of {looked} behind more, the deepest behind "
             f"{int(crossed[deepest])} at {coordinates([points[chosen[deepest]]])}"
         )
         yield site.finding(
@@ -70,6 +82,11 @@ def warnings(
             _cure(int(crossed[deepest])),
             at=mast,
         )
+
+
+def _share(mask: npt.NDArray[np.bool_]) -> str:
+    share = float(mask.mean())
+    return f"{share:.0%}" if share >= 0.01 else "less than 1%"
 
 
 def _cure(deepest: int) -> str:

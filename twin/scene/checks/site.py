@@ -64,12 +64,14 @@ class Shell:
         key: its place in the declaration, ``room`` or ``storeys.NAME``.
         declared: outline as declared. Parts are held against it and not against the shifted one:
             where outer walls are uncertain, one that comes closer cuts off what then sticks out.
+        within: the same and a millimetre around it, prepared to be asked what it covers.
         built: outline with every edge shifted by its offset.
     """
 
     storey: Storey
     key: str
     declared: shapely.Polygon
+    within: shapely.Polygon
     built: shapely.Polygon
 
     @property
@@ -96,6 +98,7 @@ class Site:
         shells: the sound shells.
         shells_are_sound: whether all of them are.
         ground_is_sound: whether the ground has a shape, or there is none.
+        absurd: ``ground`` and shells by name, of a size that nothing can be told of.
         points: receivers (n, 3) [m] of every sound area, by its name, once they are known.
     """
 
@@ -106,6 +109,7 @@ class Site:
         self.shells: list[Shell] = []
         self.shells_are_sound = False
         self.ground_is_sound = True
+        self.absurd: set[str] = set()
         self.points: dict[str, Points] = {}
         self._furnished: tuple[frozenset[tuple[str, str]], Scene] | None = None
 
@@ -155,12 +159,16 @@ class Site:
             for kind in KINDS
             if kind != "storeys"
         }
-        # A storey stays, because others stand in it; its voids may be what is wrong with it.
+        # A storey stays, because others stand in it; its voids may be what is wrong with it. Of
+        # several with one name the first stays.
+        storeys: dict[str, Storey] = {}
+        for shell in self.scene.storeys:
+            storeys.setdefault(shell.name, shell)
         kept["storeys"] = tuple(
             shell.model_copy(update={"voids_m": ()})
             if ("storeys", shell.name) in self.spoilt
             else shell
-            for shell in self.scene.storeys
+            for shell in storeys.values()
         )
         if not self.ground_is_sound:
             kept["ground"] = None
@@ -187,6 +195,13 @@ class Site:
         return np.concatenate([np.zeros((0, 3)), *self.points.values()])
 
 
+def mesh_of(surface: str, scene: Scene) -> str | None:
+    """Name of the mesh that a surface, ``mesh NAME GROUP``, is of; None for other surfaces."""
+    names = [part.name for part in scene.meshes if surface.startswith(f"mesh {part.name} ")]
+    # A name may begin as another does.
+    return max(names, key=len, default=None)
+
+
 def ring_problem(corners: object) -> tuple[str, tuple[float, ...] | None] | None:
     """Why corners (n, 2) are no polygon that crosses and touches itself nowhere, and where."""
     polygon = shapely.Polygon(np.asarray(corners, dtype=np.float64))
@@ -202,11 +217,9 @@ def ring_problem(corners: object) -> tuple[str, tuple[float, ...] | None] | None
 
 
 def coordinates(points: npt.ArrayLike) -> str:
-    """Points (n, 2) or (n, 3) in words."""
-    return (
-        " ".join("(" + ", ".join(f"{v:.3g}" for v in point) + ")" for point in np.asarray(points))
-        + " m"
-    )
+    """Points (n, 2) or (n, 3) in words, to the millimetre."""
+    rounded = np.round(np.asarray(points, dtype=np.float64), 3) + 0.0
+    return " ".join("(" + ", ".join(f"{v:.8g}" for v in point) + ")" for point in rounded) + " m"
 
 
 def which(points: Points, mask: Mask) -> str:

@@ -33,7 +33,7 @@ def errors(site: Site, surfaces: Sequence[Surface]) -> Iterator[Finding]:
     if extent.max() > FARTHEST_M:
         yield site.finding(
             "error",
-            "",
+            "extent",
             f"a place at most {FARTHEST_M / 1e3:g} km across",
             " x ".join(f"{side:.4g}" for side in extent) + " m",
             "Move what lies far off to the rest; lengths are in metres",

@@ -42,7 +42,6 @@ class Segments:
 
 def errors(site: Site) -> Iterator[Finding]:
     """Walls without length or height, outside their shell, or through its ceiling."""
-    outlines = {shell.key: _prepared(shell) for shell in site.shells}
     for key, wall in list(site.sound("walls", site.scene.walls)):
         shell = site.shell(wall.storey)
         path = wall.shifted_path()
@@ -59,8 +58,8 @@ def errors(site: Site) -> Iterator[Finding]:
                 at=path[short],
             )
             continue
-        if shell is not None and not outlines[shell.key].covers(shapely.LineString(path)):
-            yield _outside(site, key, path, shell, outlines[shell.key])
+        if shell is not None and not shell.within.covers(shapely.LineString(path)):
+            yield _outside(site, key, path, shell)
         yield from _heights(site, key, wall, shell)
 
 
@@ -134,14 +133,8 @@ def _segments(walls: list[Wall], shell: Shell | None) -> Segments:
     )
 
 
-def _prepared(shell: Shell) -> shapely.Polygon:
-    outline = shell.declared.buffer(TOUCH_M)
-    shapely.prepare(outline)
-    return outline
-
-
-def _outside(site: Site, key: str, path: Points, shell: Shell, outline: shapely.Polygon) -> Finding:
-    beyond = shapely.LineString(path).difference(outline)
+def _outside(site: Site, key: str, path: Points, shell: Shell) -> Finding:
+    beyond = shapely.LineString(path).difference(shell.declared)
     return site.finding(
         "error",
         f"{key}.path_m",
