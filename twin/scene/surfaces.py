@@ -64,19 +64,14 @@ def triangulated(polygon: shapely.Polygon) -> tuple[npt.NDArray[np.float64], Fac
     """
     rings = [polygon.exterior, *polygon.interiors]
     corners = np.concatenate([shapely.get_coordinates(ring)[:-1] for ring in rings])
-    index = {(float(x), float(y)): i for i, (x, y) in reversed(list(enumerate(corners)))}
-    parts = shapely.constrained_delaunay_triangles(polygon)
-    faces = []
-    for triangle in shapely.get_parts(parts):
-        places = shapely.get_coordinates(shapely.orient_polygons(triangle))[:3]
-        faces.append([index[float(x), float(y)] for x, y in places])
+    index = {(x, y): i for i, (x, y) in reversed(list(enumerate(corners.tolist())))}
+    triangles = shapely.get_parts(shapely.constrained_delaunay_triangles(polygon))
+    places = shapely.get_coordinates(shapely.orient_polygons(triangles)).reshape(-1, 4, 2)[:, :3]
+    faces = np.array([index[x, y] for x, y in places.reshape(-1, 2).tolist()]).reshape(-1, 3)
     # The order shapely returns is not promised; the mesh of a scene is.
-    return corners, np.array(sorted(_smallest_first(face) for face in faces), dtype=np.int32)
-
-
-def _smallest_first(face: list[int]) -> list[int]:
-    start = face.index(min(face))
-    return face[start:] + face[:start]
+    turned = (faces.argmin(axis=1)[:, None] + np.arange(3)) % 3
+    faces = np.take_along_axis(faces, turned, axis=1)
+    return corners, faces[np.lexsort(faces.T[::-1])].astype(np.int32)
 
 
 def level(shape: shapely.Geometry, height: float, *, up: bool) -> list[tuple[Vertices, Faces]]:
