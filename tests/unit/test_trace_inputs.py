@@ -7,14 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shapely
+import yaml
 
 from tests.unit.sionna_meshes import box, ground, joined, rt, scene
+from twin.config import validate
 from twin.errors import InputError
+from twin.scene.declaration import Scene
 from twin.scene.library import load_scene
+from twin.scene.read import read_scene
 from twin.scene.receivers import receiver_points
 from twin.trace import chains, inputs
-from twin.trace.build import build_scene
-from twin.trace.engine import TraceSettings
+from twin.trace.build import build_scene, object_labels, shell_triangles, surface_groups
+from twin.trace.engine import TraceSettings, trace
 from twin.trace.inputs import (
     candidate_bytes,
     check_inputs,
@@ -524,3 +528,32 @@ def test_all_faults_come_at_once():
         "material 'brick_of_ground' of object 'ground'",
         "max_depth",
     ]
+
+
+def test_declared_rooms_are_rooms_whoever_is_in_them():
+    content = yaml.safe_load((Path(__file__).parent / "house.yaml").read_text())
+    # Without the hole in its floor the upper storey is closed, and one access point alone in it.
+    del content["storeys"][1]["voids_m"]
+    declared = validate(content, Scene, "house")
+    aps = np.array([ap.position_m for ap in declared.access_points])
+    downstairs = np.array([[1.0, 6.0, 1.0], [7.5, 6.0, 1.0]])
+    groups = surface_groups(declared)
+    built = build_scene(declared)
+    (told,) = faults(built, aps, downstairs)
+    assert told[0] == "transmitters.1"
+    shells = shell_triangles(declared, groups)
+    assert faults(built, aps, downstairs, shells=shells) == []
+    # In what is no room nobody is left: the body of the person who walks.
+    beside = {"shells": shells, "labels": object_labels(declared)}
+    key, expected, _ = the_fault(built, aps, [*downstairs, [6.0, 5.0, 1.0]], **beside)
+    assert key == "points"
+    assert expected.startswith("a place outside")
+    assert "surfaces of body" in expected
+
+
+def test_a_storey_above_is_heard_through_the_floor():
+    declared = read_scene(Path(__file__).parent / "house.yaml")
+    downstairs = np.array([[1.0, 6.0, 1.0], [7.5, 6.0, 1.0]])
+    heard = trace(declared, TraceSettings(max_depth=1, rays_per_round=5000), downstairs)
+    assert (heard.num_paths.sel(ap="AP2").values > 0).any()
+    assert not heard.los.sel(ap="AP2").values.any()

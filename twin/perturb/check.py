@@ -6,14 +6,19 @@ import difflib
 from collections.abc import Iterator, Sequence
 
 from twin.errors import Fault
-from twin.perturb.table import Bernoulli, Choice, PerturbationTable, Quantity
+from twin.perturb.check_objects import correlation_faults, object_faults
+from twin.perturb.distributions import Bernoulli, Choice, reach
+from twin.perturb.objects import object_draws
+from twin.perturb.severity import combine
+from twin.perturb.table import PerturbationTable, Quantity
 from twin.perturb.targets import targets
 from twin.scene.declaration import Scene
-from twin.scene.fields import Leaf, Value, leaves
+from twin.scene.fields import Leaf, leaves
 
-# What tells a scene from another, and the grid that all realisations share.
+# What tells a scene from another, and the shape of what a store holds of it.
 _FIXED = ("schema", "name", "title", "source", "assumptions", "subcarriers")
-_GRID = (("receivers", "area_m"), ("receivers", "pitch_m"))
+# Files are what their digest says; ports are a dimension of every channel.
+_FIXED_LAST = ("name", "kind", "file", "sha256", "rows", "columns", "polarisation")
 
 
 def check_table(table: PerturbationTable, scene: Scene, where: str) -> list[Fault]:
@@ -28,15 +33,64 @@ def check_table(table: PerturbationTable, scene: Scene, where: str) -> list[Faul
     faults = []
     if table.scene != scene.name:
         faults.append(Fault(where, "scene", scene.name, table.scene))
-    names = [quantity.name for quantity in table.quantities]
-    faults += [
-        Fault(where, "quantities", "a name of its own for each", f"{name!r} more than once")
-        for name in sorted({name for name in names if names.count(name) > 1})
-    ]
+    faults += _names(table, scene, where)
     for quantity in table.quantities:
         faults += _quantity(quantity, known, where)
     faults += _clashes(table, known, where)
+    faults += correlation_faults(table, known, where)
+    faults += object_faults(table, scene, where)
     return faults
+
+
+def severity_faults(
+    table: PerturbationTable, scene: Scene, severity: float, where: str
+) -> list[Fault]:
+    """What keeps a sound table from being drawn at a severity; empty where nothing does."""
+    if not 0.0 <= severity < float("inf"):
+        return [Fault(where, "severity", "a number from zero up", f"{severity:g}")]
+    if severity == 1.0:
+        return []
+    known = tuple(leaves(scene))
+    faults = []
+    for quantity in table.quantities:
+        declared = {target.leaf.value for target in targets(quantity, known)}
+        if quantity.shared and quantity.apply == "set" and len(declared) > 1:
+            faults.append(
+                Fault(
+                    where,
+                    f"quantities.{quantity.name}.shared",
+                    "one declared value, from which a severity other than 1 can count",
+                    f"{len(declared)} values under {quantity.path}",
+                    "Add or multiply, or give each a draw of its own, or use severity 1",
+                )
+            )
+    return faults
+
+
+def _names(table: PerturbationTable, scene: Scene, where: str) -> Iterator[Fault]:
+    """Names that stand twice, and values drawn for objects that a quantity is called like."""
+    lists = {
+        "quantities": [quantity.name for quantity in table.quantities],
+        "moves": [move.name for move in table.moves],
+        "placements": [placement.name for placement in table.placements],
+    }
+    seen: dict[str, str] = {}
+    for kind, names in lists.items():
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            yield Fault(where, kind, "a name of its own for each", f"{name!r} more than once")
+        for name in dict.fromkeys(names):
+            if name in seen:
+                expected = f"a name that no other of the {seen[name]} has"
+                yield Fault(where, f"{kind}.{name}", expected, repr(name))
+            seen.setdefault(name, kind)
+    objects = {draw.key.partition("[")[0] for draw in object_draws(table, scene)}
+    for name in sorted(objects & set(seen)):
+        yield Fault(
+            where,
+            f"{seen[name]}.{name}",
+            "a name that no value drawn for a move or a placement has",
+            repr(name),
+        )
 
 
 def _quantity(quantity: Quantity, known: Sequence[Leaf], where: str) -> Iterator[Fault]:
@@ -75,16 +129,22 @@ def _lost(quantity: Quantity, known: Sequence[Leaf], where: str) -> Fault:
 def _kind(
     quantity: Quantity, leaf: Leaf, known: Sequence[Leaf], where: str, place: str
 ) -> Fault | None:
-    if leaf.path[0] in _FIXED or leaf.path[-1] == "name" or leaf.path[:2] in _GRID:
+    if _is_fixed(leaf):
         return Fault(
             where, f"{place}.path", "a value that may differ between realisations", leaf.dotted
         )
     drawn = quantity.distribution
+    whole = isinstance(leaf.value, int)
     if isinstance(leaf.value, bool):
         fits, wanted = isinstance(drawn, Bernoulli), "bernoulli (a truth value)"
     elif isinstance(leaf.value, str):
         fits = isinstance(drawn, Choice) and all(isinstance(v, str) for v in drawn.values)
         wanted = "a choice of texts"
+    elif whole:
+        fits = isinstance(drawn, Choice) and all(
+            isinstance(v, float) and v.is_integer() for v in drawn.values
+        )
+        wanted = "a choice of whole numbers"
     else:
         fits = not isinstance(drawn, Bernoulli) and not (
             isinstance(drawn, Choice) and any(isinstance(v, bool | str) for v in drawn.values)
@@ -105,6 +165,15 @@ def _kind(
                 ", ".join(str(value) for value in strange),
             )
     return None
+
+
+def _is_fixed(leaf: Leaf) -> bool:
+    # The points of a scene are those of all its realisations, but for their height.
+    receivers = leaf.path[0] == "receivers" and leaf.path[-1] != "height_m"
+    furniture = leaf.path[0] == "furniture" and leaf.path[-1] == "kind"
+    if leaf.path[0] in _FIXED or receivers:
+        return True
+    return leaf.path[-1] in _FIXED_LAST and not furniture
 
 
 def _materials(known: Sequence[Leaf]) -> tuple[str, ...]:
@@ -138,7 +207,7 @@ def _range(quantity: Quantity, leaf: Leaf, where: str, place: str) -> Fault | No
     if isinstance(drawn, Choice):
         extremes = [float(value) for value in drawn.values]
     else:
-        extremes = [drawn.low, drawn.high]
+        extremes = list(reach(drawn))
     reached = [float(combine(leaf.value, value, quantity.apply)) for value in extremes]
     limits = leaf.limits
     if limits.low <= min(reached) and max(reached) <= limits.high:
@@ -169,10 +238,3 @@ def _clashes(table: PerturbationTable, known: Sequence[Leaf], where: str) -> Ite
                     "multiply",
                     f"{target.leaf.dotted}: {other.apply}, then {quantity.apply}",
                 )
-
-
-def combine(declared: Value, drawn: Value, apply: str) -> Value:
-    """Value of a realisation from the declared one and the draw."""
-    if apply == "set" or isinstance(declared, str) or isinstance(drawn, str):
-        return drawn
-    return declared + drawn if apply == "add" else declared * drawn

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from twin.config import load_model
+from twin.config import read_yaml
 from twin.perturb.check import check_table
+from twin.perturb.migrate import table_of
 from twin.perturb.table import PerturbationTable
 from twin.scene.declaration import Scene
 from twin.scene.library import library, scene_path
@@ -29,6 +30,5 @@ def load_table(path_or_name: str | Path, scene: Scene) -> PerturbationTable:
         path = scene_path(path_or_name).parent / TABLE_FILE
     elif path.is_dir():
         path = path / TABLE_FILE
-    return load_model(
-        path, PerturbationTable, lambda table, where: check_table(table, scene, where)
-    )
+    content = read_yaml(path)
+    return table_of(content, str(path), lambda table, where: check_table(table, scene, where))

@@ -4,87 +4,25 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
+import numpy as np
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from twin.config import StrictModel
-from twin.scene.declaration import SceneName, Text
-from twin.scene.fields import Value
+from twin.perturb.distributions import Distribution, Spread
+from twin.scene.contents import Kind
+from twin.scene.quantities import Name, Polygon, SceneName, Size3, Text
 
-SCHEMA = "fingertwin/perturbation@1"
+SCHEMA = "fingertwin/perturbation@2"
 
 QuantityName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
+Varies = Literal["each", "daily", "never"]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+# Less than a centimetre apart, no ray tells two parallel sheets from each other.
+Gap = Annotated[float, Field(ge=0.01, le=10.0)]
+Tries = Annotated[int, Field(ge=1, le=10_000)]
 
-
-class Normal(StrictModel):
-    """Normal distribution, truncated to [low, high] (mass outside is spread over the inside)."""
-
-    kind: Literal["normal"]
-    mean: float
-    std: Annotated[float, Field(gt=0.0)]
-    low: float
-    high: float
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if not self.low <= self.mean <= self.high or self.low == self.high:
-            raise ValueError("low <= mean <= high with low < high")
-        return self
-
-
-class Uniform(StrictModel):
-    """Uniform between low and high."""
-
-    kind: Literal["uniform"]
-    low: float
-    high: float
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if not self.low < self.high:
-            raise ValueError("low < high")
-        return self
-
-
-class LogUniform(StrictModel):
-    """Uniform in the logarithm between low and high, both above zero."""
-
-    kind: Literal["loguniform"]
-    low: Annotated[float, Field(gt=0.0)]
-    high: Annotated[float, Field(gt=0.0)]
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if not self.low < self.high:
-            raise ValueError("low < high")
-        return self
-
-
-class Bernoulli(StrictModel):
-    """True with a probability."""
-
-    kind: Literal["bernoulli"]
-    probability: Annotated[float, Field(ge=0.0, le=1.0)]
-
-
-class Choice(StrictModel):
-    """One of several values, equally likely unless weighted (weights need not add up to one)."""
-
-    kind: Literal["choice"]
-    values: Annotated[tuple[Value, ...], Field(min_length=1)]
-    weights: tuple[Annotated[float, Field(ge=0.0)], ...] | None = None
-
-    @model_validator(mode="after")
-    def _one_weight_a_value(self) -> Self:
-        if self.weights is not None and (
-            len(self.weights) != len(self.values) or sum(self.weights) <= 0.0
-        ):
-            raise ValueError(f"{len(self.values)} weights, not all zero")
-        return self
-
-
-Distribution = Annotated[
-    Normal | Uniform | LogUniform | Bernoulli | Choice, Field(discriminator="kind")
-]
+# Rounding of a matrix that people write with a few digits.
+_NEGATIVE = -1e-6
 
 
 class Quantity(StrictModel):
@@ -95,6 +33,10 @@ class Quantity(StrictModel):
         path: dotted path into the scene; ``*`` stands for any part of one step, and every value
             that matches gets a draw of its own.
         shared: one draw for all values that match, for what they have in common.
+        common: correlation between the draws of a quantity's elements (of their normal scores, see
+            `Correlation`), through one factor that they share.
+        varies: anew in each realisation, between days only (see
+            `PerturbationTable.realisations_per_day`), or drawn once for all realisations.
         apply: how the draw changes the declared value.
         unit: of the draw; checked against the scene ("1" for factors, truth values and texts).
     """
@@ -102,17 +44,110 @@ class Quantity(StrictModel):
     name: QuantityName
     path: Text
     shared: bool = False
+    common: Share = 0.0
+    varies: Varies = "each"
     apply: Literal["add", "multiply", "set"]
     distribution: Distribution
     unit: Text
     description: Text
 
 
+class Correlation(StrictModel):
+    """Quantities that are drawn together (a Gaussian copula): every one keeps its distribution.
+
+    All of them have one draw each, or draws for the same elements; then the draws of an element
+    belong together. The matrix holds the correlations of the normal scores, which are those of
+    the values themselves where the distributions are normal.
+    """
+
+    quantities: Annotated[tuple[QuantityName, ...], Field(min_length=2)]
+    matrix: tuple[tuple[Annotated[float, Field(ge=-1.0, le=1.0)], ...], ...]
+
+    @model_validator(mode="after")
+    def _correlation_matrix(self) -> Self:
+        size = len(self.quantities)
+        if len(set(self.quantities)) != size:
+            raise ValueError("every quantity once")
+        if len(self.matrix) != size or any(len(row) != size for row in self.matrix):
+            raise ValueError(f"a `matrix` of {size} rows with {size} numbers each")
+        matrix = np.array(self.matrix)
+        if not (np.diag(matrix) == 1.0).all() or not (matrix == matrix.T).all():
+            raise ValueError("a symmetric `matrix` with ones on its diagonal")
+        least = float(np.linalg.eigvalsh(matrix)[0])
+        if least < _NEGATIVE:
+            raise ValueError(
+                "a positive semi-definite `matrix`: these correlations cannot hold together "
+                f"(least eigenvalue {least:.3g})"
+            )
+        return self
+
+
+class Move(StrictModel):
+    """Furniture that stands elsewhere, and in nothing's way.
+
+    Args:
+        name: names the random streams, one for each thing that is moved.
+        path: the furniture, such as ``furniture.desk_*``.
+        shift: distance [m], in a direction that is uniform over the circle.
+        turn: angle about its centre [deg], counter-clockwise.
+        gap_m: kept to walls and to what else stands there, or the gap that there is as declared
+            where that is smaller.
+        tries: places that are drawn at most. Where none of them is free it stays where it is.
+        varies: see `Quantity`.
+    """
+
+    name: QuantityName
+    path: Text
+    shift: Spread
+    turn: Spread | None = None
+    gap_m: Gap = 0.1
+    tries: Tries = 100
+    varies: Varies = "each"
+    description: Text | None = None
+
+
+class Placement(StrictModel):
+    """Things that may be there or not, at random free places: people, blockers.
+
+    Args:
+        name: names the random streams, one for each thing; they are called ``<name>_<number>``.
+        kind, size_m, material: as those of furniture.
+        count: how many at most.
+        present_probability: that one of them is there.
+        area_m: where their centres may be.
+        storey: whose floor they stand on; the first where none is named.
+        gap_m: kept to walls and to what else stands there.
+        tries: places that are drawn at most. Where none of them is free the thing is left out.
+        varies: see `Quantity`.
+    """
+
+    name: QuantityName
+    kind: Kind
+    count: Annotated[int, Field(ge=1, le=1000)]
+    present_probability: Share = 1.0
+    area_m: Polygon
+    storey: Name | None = None
+    size_m: Size3 | None = None
+    material: Name | None = None
+    gap_m: Gap = 0.1
+    tries: Tries = 100
+    varies: Varies = "each"
+    description: Text | None = None
+
+
 class PerturbationTable(StrictModel):
-    """All uncertain quantities of one scene."""
+    """All that is uncertain about one scene.
+
+    Args:
+        realisations_per_day: realisations 0 to n - 1 are visits of one day, and so on.
+    """
 
     model_config = ConfigDict(title="Fingertwin perturbation table")
 
-    schema_version: Literal["fingertwin/perturbation@1"] = Field(alias="schema")
+    schema_version: Literal["fingertwin/perturbation@2"] = Field(alias="schema")
     scene: SceneName
-    quantities: tuple[Quantity, ...]
+    realisations_per_day: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    quantities: tuple[Quantity, ...] = ()
+    correlations: tuple[Correlation, ...] = ()
+    moves: tuple[Move, ...] = ()
+    placements: tuple[Placement, ...] = ()

@@ -23,7 +23,7 @@ from twin.scene.openings import Hole, hole_of, holes_of_shell, holes_of_wall
 from twin.scene.street_shapes import outdoors
 from twin.scene.surfaces import Faces, Surface, Vertices, curtain, joined, level, pierced
 
-__all__ = ["Surface", "build"]
+__all__ = ["Surface", "build", "shell_surfaces"]
 
 _TOUCH_M = 1e-3
 
@@ -68,6 +68,11 @@ def build(scene: Scene) -> tuple[Surface, ...]:
                 for group in placed_groups(part, scene.folder)
             ]
     return tuple(surfaces)
+
+
+def shell_surfaces(scene: Scene) -> frozenset[str]:
+    """Names of the floors, ceilings and outer walls of a scene's rooms."""
+    return frozenset(surface.name for shell in scene.shells for surface in _shell(scene, shell))
 
 
 def _shell(scene: Scene, shell: Storey) -> list[Surface]:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from twin.errors import Fault, refuse
 from twin.scene.declaration import Scene
-from twin.scene.geometry import Surface, build
+from twin.scene.geometry import Surface, build, shell_surfaces
 from twin.scene.materials import material_faults, slab
 from twin.trace import backend
 
@@ -114,6 +114,17 @@ def labels(groups: Groups) -> dict[str, str]:
         + ", ".join(surface.name for surface in surfaces)
         + ")"
         for index, (name, surfaces) in enumerate(groups.items())
+    }
+
+
+def shell_triangles(scene: Scene, groups: Groups) -> dict[str, npt.NDArray[np.bool_]]:
+    """Which triangles of each object of `assembled` belong to the scene's shells; (f,) each."""
+    names = shell_surfaces(scene)
+    return {
+        object_name(index): np.concatenate(
+            [np.full(len(surface.faces), surface.name in names) for surface in surfaces]
+        )
+        for index, surfaces in enumerate(groups.values())
     }
 
 

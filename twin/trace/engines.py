@@ -63,6 +63,7 @@ class _Engine:
             settings,
             names=[ap.name for ap in scene.access_points],
             labels=place.labels,
+            shells=place.shells,
         )
         parts = []
         for group in groups:

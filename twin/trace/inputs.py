@@ -16,8 +16,8 @@ our declarations. What counts as a fault of geometry, and what does not:
 - **Inside.** A body is a set of connected triangles that leaves no way in: closed, or open only at
   the bottom it stands on, as buildings and cupboards often are. A device in a body is at fault
   when the body holds transmitters and no receiver, or receivers and no transmitter. A body that
-  holds both is a room. What has another hole, such as a column without top and bottom, is no body,
-  and nothing is said about it.
+  holds both is a room, and so is one that was declared as such. What has another hole, such as a
+  column without top and bottom, is no body, and nothing is said about it.
 """
 
 from __future__ import annotations
@@ -118,6 +118,7 @@ def check_inputs(
     *,
     names: Sequence[str] | None = None,
     labels: Mapping[str, str] | None = None,
+    shells: Mapping[str, Mask] | None = None,
 ) -> None:
     """Refuse a scene, its devices and the settings, with every fault they have.
 
@@ -128,6 +129,8 @@ def check_inputs(
         settings: how paths will be searched.
         names: of the transmitters; their numbers where not given.
         labels: what the user calls an object, by its name in `built`.
+        shells: which triangles of an object are walls, floors and ceilings of declared rooms, by
+            its name in `built`: a room is no solid, whoever is in it.
 
     Raises:
         InputError: coordinates that are not finite; triangles without area or neighbours that face
@@ -139,12 +142,13 @@ def check_inputs(
     finite = np.asarray(np.isfinite(mesh.corners).all(axis=(1, 2)))
     faults = _coordinate_faults(_Report(mesh, labels or {}), ~finite)
     report = _Report(_keep(mesh, finite), labels or {})
-    surfaces = _Surfaces(report.mesh)
+    surfaces = Bodies(report.mesh)
     faults += _area_faults(surfaces, report)
     faults += _winding_faults(surfaces, report)
     devices, device_faults = _devices(transmitters, points, names)
     faults += device_faults
-    faults += _place_faults(surfaces, devices, report)
+    rooms = surfaces.bodies_of(of_shells(report.mesh, shells or {}))
+    faults += _place_faults(surfaces, devices, report, rooms)
     faults += frequency_faults(built, float(built.frequency.numpy()[0]), labels)
     faults += memory_faults(settings)
     refuse(faults)
@@ -309,7 +313,7 @@ def _coordinate_faults(report: _Report, wrong: Mask) -> list[Fault]:
     ]
 
 
-class _Surfaces:
+class Bodies:
     """How t triangles hang together and what they enclose; m sides of triangles.
 
     Args:
@@ -355,6 +359,11 @@ class _Surfaces:
         self.base: Floats = base[~leaky]
         self.open_below: Mask = open_below[~leaky]
 
+    def bodies_of(self, triangles: Mask) -> Indices:
+        """Numbers of the bodies that have any of the triangles marked in (t,)."""
+        found = np.unique(self.body[triangles])
+        return found[found >= 0]
+
     def _openings(self, parts: Indices) -> tuple[Mask, Floats, Mask]:
         """Of each part: whether it lets something in, its lowest height, whether open there."""
         count = int(parts.max(initial=-1)) + 1
@@ -397,7 +406,7 @@ def _twos(keys: Indices) -> Indices:
     return np.stack([order[first], order[first + 1]])
 
 
-def _area_faults(surfaces: _Surfaces, report: _Report) -> list[Fault]:
+def _area_faults(surfaces: Bodies, report: _Report) -> list[Fault]:
     corners = report.mesh.corners
     sides = np.roll(corners, -1, axis=1) - corners
     longest = np.linalg.norm(sides, axis=-1).max(axis=1)
@@ -415,7 +424,7 @@ def _area_faults(surfaces: _Surfaces, report: _Report) -> list[Fault]:
     ]
 
 
-def _winding_faults(surfaces: _Surfaces, report: _Report) -> list[Fault]:
+def _winding_faults(surfaces: Bodies, report: _Report) -> list[Fault]:
     mesh, pair = report.mesh, surfaces.neighbours
     pair = pair[:, surfaces.start[pair[0]] == surfaces.start[pair[1]]]
     owner, slot = surfaces.owner[pair], pair % 3
@@ -501,8 +510,20 @@ def _devices(
     return devices, faults
 
 
-def _place_faults(surfaces: _Surfaces, devices: _Devices, report: _Report) -> list[Fault]:
-    touching, inside = _surroundings(surfaces, devices.places)
+def of_shells(mesh: Mesh, shells: Mapping[str, Mask]) -> Mask:
+    """Which triangles (t,) of a mesh belong to declared rooms; see `check_inputs`."""
+    chosen = np.zeros(len(mesh.objects), dtype=np.bool_)
+    for number, name in enumerate(mesh.names):
+        if name in shells:
+            mine = mesh.objects == number
+            chosen[mine] = shells[name][mesh.numbers[mine]]
+    return chosen
+
+
+def _place_faults(
+    surfaces: Bodies, devices: _Devices, report: _Report, rooms: Indices
+) -> list[Fault]:
+    touching, inside = surroundings(surfaces, devices.places)
     faults: list[Fault] = []
     off = f"a place at least {CLEARANCE_M * 1e3:g} mm off "
 
@@ -518,6 +539,7 @@ def _place_faults(surfaces: _Surfaces, devices: _Devices, report: _Report) -> li
         known = bodies >= 0
         holds[bodies[known], devices.sends[rows[known]].astype(np.int64)] = True
     room = holds[:, 0] & holds[:, 1]
+    room[rooms] = True
     if devices.sends.any() and not devices.sends.all():
         buried = inside[:, ~room[inside[1]] & ~np.isin(inside[0], touched)]
         faults += _buried_faults(surfaces.mesh, devices, report, buried)
@@ -543,7 +565,7 @@ def _buried_faults(
         yield from devices.faults(buried[0, group], f"a place outside {title}", where, cure)
 
 
-def _surroundings(surfaces: _Surfaces, places: Floats) -> tuple[Indices, Indices]:
+def surroundings(surfaces: Bodies, places: Floats) -> tuple[Indices, Indices]:
     """What places (m, 3) touch and what they are in.
 
     Returns:
@@ -586,7 +608,7 @@ def _distance(corners: Floats, places: Floats) -> Floats:
     return np.asarray(np.where(within, off, rim))
 
 
-def _height(surfaces: _Surfaces, triangle: Indices, places: Floats) -> Floats:
+def _height(surfaces: Bodies, triangle: Indices, places: Floats) -> Floats:
     """Height (k,) [m] of each triangle straight above or below its place, NaN where it is beside.
 
     A place above an edge that two triangles share is above exactly one of them: both cut the same
@@ -612,7 +634,7 @@ def _height(surfaces: _Surfaces, triangle: Indices, places: Floats) -> Floats:
 
 
 def _enclosed(
-    surfaces: _Surfaces,
+    surfaces: Bodies,
     level: Floats,
     row: Indices,
     triangle: Indices,

@@ -10,6 +10,7 @@ import itertools
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from twin.errors import Fault
 from twin.scene.declaration import Scene
@@ -21,6 +22,7 @@ from twin.trace.build import (
     joined_triangles,
     labels,
     object_name,
+    shell_triangles,
     surface_groups,
     tune,
 )
@@ -54,6 +56,11 @@ class LiveScene:
     def labels(self) -> dict[str, str]:
         """What its objects are in the declaration's words."""
         return labels(self._groups)
+
+    @property
+    def shells(self) -> dict[str, npt.NDArray[np.bool_]]:
+        """Which triangles of its objects belong to declared rooms."""
+        return shell_triangles(self._declared, self._groups)
 
     def update(self, scene: Scene) -> Literal["moved", "rebuilt"]:
         """Make it the scene declared.
