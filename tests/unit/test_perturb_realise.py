@@ -14,7 +14,8 @@ from twin.config import validate
 from twin.errors import InputError
 from twin.perturb.draw import draw
 from twin.perturb.library import load_table
-from twin.perturb.realise import NOMINAL, nominal, realise
+from twin.perturb.numbers import Seeded, uniform_keys
+from twin.perturb.realise import NOMINAL, nominal, realise, realise_at
 from twin.perturb.table import PerturbationTable
 from twin.scene.check import check
 from twin.scene.declaration import Scene, scene_digest
@@ -37,7 +38,7 @@ def quantity(name: str, path: str, apply: str, unit: str, **distribution: Any) -
 
 
 def table(*quantities: dict[str, Any]) -> PerturbationTable:
-    content = {"schema": "fingertwin/perturbation@1", "scene": "box", "quantities": quantities}
+    content = {"schema": "fingertwin/perturbation@2", "scene": "box", "quantities": quantities}
     return validate(content, PerturbationTable, "table")
 
 
@@ -58,7 +59,7 @@ PATTERN = quantity(
 )
 DESK = quantity("desk", "furniture.desk.present", "set", "1", kind="bernoulli", probability=0)
 NOISE: dict[str, Any] = {"kind": "normal", "mean": 0, "std": 0.1, "low": -0.2, "high": 0.2}
-EAR = quantity("ear", "receivers.height_m", "add", "m", **NOISE)
+EAR = quantity("ear", "receivers.grid.height_m", "add", "m", **NOISE)
 
 
 def test_draws_reach_the_scene() -> None:
@@ -123,6 +124,7 @@ def test_each_part_draws_a_material_of_its_own() -> None:
 def test_nominal_is_the_scene_as_declared() -> None:
     made = nominal(SCENE)
     assert (made.scene, made.index, made.drawn, made.units) == (SCENE, NOMINAL, {}, {})
+    assert np.array_equal(made.points(), receiver_points(SCENE))
 
 
 def test_declared_scene_is_left_alone() -> None:
@@ -134,10 +136,11 @@ def test_declared_scene_is_left_alone() -> None:
 def test_points_keep_their_place_and_take_the_drawn_height() -> None:
     points = receiver_points(SCENE)
     made = realise(SCENE, table(EAR), seed=1, realisation=0)
-    moved = made.points(points)
+    moved = made.points()
     assert np.array_equal(moved[:, :2], points[:, :2])
-    assert set(moved[:, 2]) == {made.scene.receivers.height_m}
-    assert made.scene.receivers.height_m == 1.1 + float(made.drawn["ear"])
+    (area,) = made.scene.receivers
+    assert set(moved[:, 2]) == {area.height_m}
+    assert area.height_m == 1.1 + float(made.drawn["ear"])
 
 
 def refusal(*quantities: dict[str, Any]) -> str:
@@ -170,7 +173,7 @@ def test_furniture_moved_onto_receivers_is_refused() -> None:
     message = refusal(
         quantity("tall", "furniture.desk.size_m.z", "add", "m", kind="uniform", low=1, high=1.2)
     )
-    assert "receivers: expected no receiver in" in message
+    assert "receivers.grid: expected no receiver in" in message
     assert "furniture 'desk'" in message
     assert "Drawn: tall = 1." in message
 
@@ -178,6 +181,74 @@ def test_furniture_moved_onto_receivers_is_refused() -> None:
 def test_receivers_below_the_desk_top_are_refused() -> None:
     lowered = EAR | {"distribution": {"kind": "uniform", "low": -0.7, "high": -0.5}}
     assert "Drawn: ear = -0." in refusal(lowered)
+
+
+def test_numbers_of_ones_own_make_a_realisation() -> None:
+    made = realise_at(
+        SCENE, table(HEIGHT, THICK, DESK), {"ap_height[AP1]": 0.5, "ap_height[AP2]": 0.75}
+    )
+    assert made.drawn["ap_height[AP1]"] == 0.0
+    assert made.drawn["ap_height[AP2]"] == pytest.approx(0.2)
+    # Factors without numbers stay as declared.
+    assert made.drawn["thickness[concrete]"] == 1.0
+    assert made.drawn["desk"] is True
+    assert made.scene.materials == SCENE.materials
+    assert (made.index, list(made.units)) == (NOMINAL, list(made.drawn))
+
+
+def test_numbers_of_a_realisation_give_it_again() -> None:
+    uncertain = table(HEIGHT, THICK, DESK, EAR)
+    made = realise(SCENE, uncertain, seed=4, realisation=6)
+    source = Seeded(4, "box", 6)
+    numbers = {
+        name: source.uniform(name.partition("[")[0], name.partition("[")[2].rstrip("]"), "each")
+        for name in uniform_keys(uncertain, SCENE)
+    }
+    again = realise_at(SCENE, uncertain, numbers)
+    assert (again.scene, again.drawn, again.units) == (made.scene, made.drawn, made.units)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ({"ap_hight[AP1]": 0.5}, r"draws of the table, found ap_hight\[AP1\]. Did you mean ap_h"),
+        ({"ap_height[AP1]": 0.5}, r"all draws of 'ap_height', or for none, found none for ap_h"),
+        ({"thickness[concrete]": 1.0, "thickness[sheet]": 0.1}, r"a number in \[0, 1\), found 1"),
+    ],
+)
+def test_numbers_that_fit_nothing_are_refused(numbers: dict[str, float], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        realise_at(SCENE, table(HEIGHT, THICK), numbers)
+
+
+def test_choices_of_whole_numbers_stay_whole() -> None:
+    room = {"edge": 0, "at_m": 1, "material": "sheet"}
+    door = {"name": "door", **room}
+    scene = validate(BOX | {"openings": [door]}, Scene, "box")
+    moved = quantity("edge", "openings.door.edge", "set", "1", kind="choice", values=[2])
+    made = realise(scene, table(moved), seed=0, realisation=0)
+    assert made.scene.openings[0].edge == 2
+
+
+def test_folder_of_meshes_is_kept(tmp_path: Path) -> None:
+    made = realise(SCENE.in_folder(tmp_path), table(HEIGHT), seed=0, realisation=0)
+    assert made.scene.folder == tmp_path
+
+
+def test_days_and_campaigns_share_draws() -> None:
+    daily = HEIGHT | {"name": "daily", "varies": "daily"}
+    never = HEIGHT | {"name": "never", "varies": "never"}
+    each = HEIGHT | {"name": "visit"}
+    for changed in (daily, never, each):
+        changed["distribution"] = {"kind": "uniform", "low": -0.1, "high": 0.1}
+    content = table(daily, never, each).model_dump(mode="json", by_alias=True)
+    uncertain = validate(content | {"realisations_per_day": 3}, PerturbationTable, "table")
+    made = [draw(uncertain, SCENE, 7, index) for index in range(9)]
+    for name, distinct in (("daily", 3), ("never", 1), ("visit", 9)):
+        values = [drawn[f"{name}[AP1]"] for drawn in made]
+        assert len(set(values)) == distinct
+        if name == "daily":
+            assert values == [value for value in values[::3] for _ in range(3)]
 
 
 def test_misfit_is_refused_before_any_draw() -> None:
@@ -199,7 +270,7 @@ def test_library_draws_are_sound(name: str) -> None:
     for index in range(25):
         made = realise(scene, uncertain, seed=0, realisation=index)
         assert check(made.scene, "realisation") == []
-        assert len(made.points(points)) == len(points)
+        assert len(made.points()) == len(points)
         digests.add(scene_digest(made.scene))
     assert len(digests) == 25
 

@@ -13,6 +13,8 @@ from twin.config import validate
 from twin.errors import InputError
 from twin.perturb.check import check_table
 from twin.perturb.library import load_table
+from twin.perturb.migrate import table_of
+from twin.perturb.realise import realise
 from twin.perturb.table import PerturbationTable
 from twin.perturb.targets import targets
 from twin.scene.declaration import Scene
@@ -33,7 +35,7 @@ HEIGHT: dict[str, Any] = {
 
 
 def content(*quantities: dict[str, Any]) -> dict[str, Any]:
-    return {"schema": "fingertwin/perturbation@1", "scene": "box", "quantities": list(quantities)}
+    return {"schema": "fingertwin/perturbation@2", "scene": "box", "quantities": list(quantities)}
 
 
 def table(*quantities: dict[str, Any]) -> PerturbationTable:
@@ -107,10 +109,10 @@ MISFITS: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "multiply",
     ),
     "draws leave the range": (
-        {"distribution": {"kind": "uniform", "low": -40, "high": 40}},
+        {"distribution": {"kind": "uniform", "low": -1000, "high": 40}},
         ".distribution",
-        "within 0 to 60 m",
-        "-38",
+        "within -100 to 600 m",
+        "-998",
     ),
     "factor leaves the range": (
         THICK | {"distribution": {"kind": "loguniform", "low": 0.001, "high": 1}},
@@ -159,7 +161,20 @@ MISFITS: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "numbers",
         "choice",
     ),
-    "receiver grid": ({"path": "receivers.pitch_m"}, ".path", "differ between", "pitch_m"),
+    "receiver grid": ({"path": "receivers.grid.pitch_m"}, ".path", "differ between", "pitch_m"),
+    "area of receivers": ({"path": "receivers.grid.area_m.0.x"}, ".path", "differ between", "area"),
+    "ports": (
+        {"path": "access_points.*.array.rows"},
+        ".path",
+        "differ between",
+        "access_points.AP1.array.rows",
+    ),
+    "reaches too far": (
+        {"distribution": {"kind": "normal", "mean": 0, "std": 160}},
+        ".distribution",
+        "within -100 to 600 m",
+        "642",
+    ),
     "name": (
         {
             "path": "access_points.AP1.name",
@@ -196,7 +211,8 @@ MALFORMED: dict[str, tuple[dict[str, Any], str]] = {
         {"kind": "normal", "mean": 2, "std": 1, "low": -1, "high": 1},
         "low <= mean <= high",
     ),
-    "not truncated": ({"kind": "normal", "mean": 0, "std": 1}, "required"),
+    "mean below": ({"kind": "normal", "mean": 0, "std": 1, "low": 1}, "low <= mean <= high"),
+    "shut": ({"kind": "normal", "mean": 0, "std": 1, "low": 0, "high": 0}, "low < high"),
     "logarithm of zero": ({"kind": "loguniform", "low": 0, "high": 1}, "greater than 0"),
     "likelier than certain": ({"kind": "bernoulli", "probability": 1.2}, "less than or equal"),
     "nothing to choose": ({"kind": "choice", "values": []}, "at least 1"),
@@ -290,3 +306,12 @@ def test_unknown_key_is_refused() -> None:
     wrong = copy.deepcopy(HEIGHT) | {"sigma": 1}
     with pytest.raises(InputError, match=r"quantities\.0\.sigma: expected no such key"):
         table(wrong)
+
+
+def test_the_documented_table_is_sound() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "perturbation.md").read_text(encoding="utf-8")
+    block = page.partition("```yaml\n")[2].partition("```")[0]
+    scene = load_scene("office_wing")
+    made = table_of(yaml.safe_load(block), "page", lambda t, where: check_table(t, scene, where))
+    assert (made.moves, made.placements, made.correlations) != ((), (), ())
+    assert realise(scene, made, seed=1, realisation=0).drawn["desks_tries[desks_1]"] != 0.0

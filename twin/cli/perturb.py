@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -72,10 +73,8 @@ def perturb_sweep(
     rays: Annotated[int, typer.Option(help="Rays of each access point in a round.")] = 50_000,
 ) -> None:
     """Which uncertain quantity moves RSS, ranges and position error most, with intervals."""
-    from flows.screen import Progress
-    from flows.sensitivity import Sweep, plan_sweep, rank, run_sweep
-    from flows.sensitivity_report import as_markdown, as_records, as_text
-    from twin.atomic import write_text
+    from flows.sensitivity import report_sweep
+    from flows.sensitivity_plan import Sweep
     from twin.config import validate
 
     asked = {
@@ -87,13 +86,19 @@ def perturb_sweep(
         "every": every,
         "trace": {"max_depth": max_depth, "rays_per_round": rays},
     }
-    sweep = validate(asked, Sweep, "options")
-    planned = len(plan_sweep(sweep).numbers) + 1
-    progress = Progress(f"sweep over {scene}", planned)
-    plan, records = run_sweep(sweep, out / "samples.jsonl", lambda _done, _all: progress.advance())
-    rankings = rank(plan, records)
-    content = {"sweep": sweep.model_dump(mode="json"), "rankings": as_records(rankings)}
-    write_text(out / "sweep.json", json.dumps(content, indent=2) + "\n")
-    write_text(out / "sweep.md", as_markdown(rankings))
-    typer.echo(as_text(rankings))
-    typer.echo(f"Report: {out / 'sweep.md'}")
+    typer.echo(report_sweep(validate(asked, Sweep, "options"), out, _progress(scene)))
+    typer.echo(f"Report: {out / 'sensitivity.md'}")
+
+
+def _progress(scene: str) -> Callable[[int, int], None]:
+    """Tells how far a sweep is; one that goes on counts what is left of it."""
+    from flows.screen import Progress
+
+    begun: list[Progress] = []
+
+    def advanced(done: int, total: int) -> None:
+        if not begun:
+            begun.append(Progress(f"sweep over {scene}", total - done + 1))
+        begun[0].advance()
+
+    return advanced
