@@ -113,7 +113,7 @@ def _plan(
                 ]
             )
         ),
-        ap_frequency_hz=tuple(scene.carrier_hz(ap) for ap in scene.access_points),
+        ap_frequency_hz=_carriers_hz(scene, realisations),
         snapshots=visits * snapshots,
         visits=visits,
         paths=study.trace.max_paths,
@@ -144,6 +144,21 @@ def _plan(
     if held_out:
         split = _split(study, site, len(points))
     return TwinPlan(site, scene, table, points, realisations, split, spec)
+
+
+def _carriers_hz(scene: Scene, realisations: Sequence[Realisation]) -> tuple[float, ...]:
+    """The carrier of each access point, which is one for all realisations of a site."""
+    found = [tuple(r.scene.carrier_hz(ap) for ap in r.scene.access_points) for r in realisations]
+    differing = [carriers for carriers in found if carriers != found[0]]
+    if differing:
+        expected = "carriers that are the same in all realisations of a site"
+        shown = " and ".join(
+            ", ".join(f"{value / 1e9:g}" for value in carriers) + " GHz"
+            for carriers in (found[0], differing[0])
+        )
+        cure = "Take the carrier out of the perturbation table; make a scene of each instead"
+        raise InputError([Fault(scene.name, "frequency_ghz", expected, shown, cure)])
+    return found[0]
 
 
 def _bandwidth_hz(scene: Scene, realisations: Sequence[Realisation]) -> float:
@@ -200,6 +215,10 @@ def trace_job(
             out for.
     """
     plan = _known_plan(study_json, room, backend, held_out)
+    if plan.spec.digest != config_digest:
+        # Its files may have changed since this process read them.
+        _known_plan.cache_clear()
+        plan = _known_plan(study_json, room, backend, held_out)
     if plan.spec.digest != config_digest:
         raise StoreError(
             f"{plan.site}: scene, perturbation table or study changed after the site was laid out; "

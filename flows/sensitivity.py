@@ -64,7 +64,8 @@ _NEIGHBOURS = 3
 
 
 @lru_cache(maxsize=4)
-def _known_plan(sweep_json: str) -> Plan:
+def _known_plan(sweep_json: str, _digest: str) -> Plan:
+    """The plan; the digest asked for tells a scene from what it was before somebody edited it."""
     return plan_sweep(validate(json.loads(sweep_json), Sweep, where="sweep"))
 
 
@@ -103,11 +104,11 @@ def sample_job(sweep_json: str, index: int, digest: str) -> dict[str, JsonValue]
         InputError: the sample cannot be, or scene, table or sweep are not those of `digest`.
         TraceError, BackendError: the solver.
     """
-    plan = _known_plan(sweep_json)
+    plan = _known_plan(sweep_json, digest)
     if plan.digest != digest:
         expected = "scene and table unchanged during a sweep"
         raise InputError([Fault(plan.scene.name, "digest", expected, "others")])
-    declared, position = _declared(sweep_json)
+    declared, position = _declared(sweep_json, digest)
     heard = declared if index == NOMINAL else _traced(plan, index)
     both = np.isfinite(declared.rss) & np.isfinite(heard.rss)
     there = int(np.isfinite(declared.rss).sum())
@@ -122,8 +123,8 @@ def sample_job(sweep_json: str, index: int, digest: str) -> dict[str, JsonValue]
 
 
 @lru_cache(maxsize=4)
-def _declared(sweep_json: str) -> tuple[_Heard, Array]:
-    plan = _known_plan(sweep_json)
+def _declared(sweep_json: str, digest: str) -> tuple[_Heard, Array]:
+    plan = _known_plan(sweep_json, digest)
     return _traced(plan, NOMINAL), nominal(plan.scene).points()[:: plan.sweep.every, :2]
 
 

@@ -211,6 +211,60 @@ def test_buildings_are_closed_but_for_their_bottom_and_face_outward(turned: bool
         assert roof.vertices[:, 2].max() == 8.0
 
 
+def test_an_absent_building_leaves_no_hole() -> None:
+    buildings = copy.deepcopy(HOUSE["buildings"])
+    whole = area(sheets(house(buildings=buildings[1:]))["ground"])
+    buildings[0]["present"] = False
+    assert area(sheets(house(buildings=buildings))["ground"]) == pytest.approx(whole)
+
+
+def test_sharp_bends_of_a_road_grow_no_spikes() -> None:
+    roads = [{**HOUSE["roads"][0], "path_m": [[-20, -15], [20, -15], [-20, -13]]}]
+    road = sheets(house(roads=roads, vehicles=[]))["road main"]
+    assert road.vertices[:, 0].max() < 20 + 1.6 * 3.5
+
+
+def test_inner_walls_follow_the_shell_and_doors_keep_their_place() -> None:
+    still = sheets(house())
+    storeys = copy.deepcopy(HOUSE["storeys"])
+    # The first edge, y = 0, out by 0.4 m; the second, x = 10, in by 0.3 m.
+    storeys[0]["wall_offsets_m"] = [0.4, -0.3, 0.0, 0.0]
+    storeys[0]["outline_m"] = HOUSE["storeys"][0]["outline_m"]
+    moved = sheets(house(storeys=storeys))
+    plan = moved["inner wall bend"].vertices[:, :2]
+    assert plan.min(axis=0) == pytest.approx([5.0, -0.4])
+    assert plan.max(axis=0) == pytest.approx([9.7, 4.0])
+    for name in ("opening ajar", "opening shut"):
+        assert moved[name].vertices == pytest.approx(still[name].vertices)
+    window = moved["opening window"].vertices
+    assert window[:, 0] == pytest.approx(9.7)
+    assert window[:, 1:] == pytest.approx(still["opening window"].vertices[:, 1:])
+
+
+def test_a_wall_that_stops_short_of_the_shell_stays_where_it_is() -> None:
+    storeys = copy.deepcopy(HOUSE["storeys"])
+    storeys[0]["wall_offsets_m"] = [0.4, 0.4, 0.4, 0.4]
+    walls = [{**HOUSE["walls"][0], "path_m": [[5, 1], [5, 3.8]]}]
+    wall = sheets(house(storeys=storeys, walls=walls, openings=[]))["inner wall bend"]
+    assert (wall.vertices[:, 1].min(), wall.vertices[:, 1].max()) == (1.0, 3.8)
+
+
+def test_a_vehicle_that_stands_is_where_it_was_put() -> None:
+    (road,) = house().roads
+    for at in (2.25, 25.0, 47.75):
+        vehicles = [{"name": "car", "road": "main", "at_m": at}]
+        scene = house(vehicles=vehicles)
+        assert check(scene, "house") == []
+        assert vehicle_place(scene.vehicles[0], road, 7.0)[0][0] == pytest.approx(at - 20.0)
+
+
+@pytest.mark.parametrize("at", [0.0, 2.0, 48.0, 200.0])
+def test_a_vehicle_beyond_its_road_is_refused(at: float) -> None:
+    (fault,) = check(house(vehicles=[{"name": "car", "road": "main", "at_m": at}]), "house")
+    assert fault.key == "vehicles.car.at_m"
+    assert "2.25 to 47.75 m" in fault.expected
+
+
 def test_vehicles_are_closed_and_keep_their_size() -> None:
     found = sheets(house())
     for name, (length, width, height) in (("car", (4.5, 1.8, 1.5)), ("bus", (12.0, 2.55, 3.2))):

@@ -79,6 +79,15 @@ def test_nothing_outside_the_folder_is_read(tmp_path: Path, name: str) -> None:
     assert "secret" not in text
 
 
+def test_names_that_no_file_can_have_are_refused_like_others(tmp_path: Path) -> None:
+    loop = tmp_path / "loop.yaml"
+    loop.symlink_to(loop)
+    for name in ("a\0b.yaml", "n" * 300, "loop.yaml"):
+        text = refusal(write(tmp_path / "scene.yaml", {**BOX, "include": [name]}))
+        assert "include: expected" in text
+        assert len(text) < 600
+
+
 @pytest.mark.parametrize("named", ["a.yaml", [1], {"a": "b"}])
 def test_an_include_is_a_list_of_names(tmp_path: Path, named: object) -> None:
     text = refusal(write(tmp_path / "scene.yaml", {**BOX, "include": named}))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 perturb_app = typer.Typer(no_args_is_help=True, help="Draw what is uncertain; find what matters.")
 
 Severity = Annotated[
-    float, typer.Option(help="How far everything is turned: 0 as declared, 1 as in the table.")
+    float, typer.Option(min=0, help="How far all is turned: 0 as declared, 1 as in the table.")
 ]
 
 
@@ -42,8 +42,8 @@ def _read(scene: str) -> tuple[Scene, PerturbationTable]:
 @perturb_app.command("draw")
 def perturb_draw(
     scene: SceneName,
-    seed: Annotated[int, typer.Option(help="Of the study.")] = 1,
-    realisation: Annotated[int, typer.Option(help="Number of the realisation, from 0.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the study.")] = 1,
+    realisation: Annotated[int, typer.Option(min=0, help="Number of the realisation, from 0.")] = 0,
     severity: Severity = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:

@@ -12,6 +12,7 @@ from twin.scene.levels import shell_of
 from twin.scene.openings import hole_of
 from twin.scene.point_plans import declared_points
 from twin.scene.radio import RandomArea
+from twin.scene.wall_paths import wall_path
 from twin.seeds import stream
 
 # Places tried for one thing before it counts as one that does not fit.
@@ -130,7 +131,7 @@ def _taken(scene: Scene, clutter: Clutter) -> list[shapely.Geometry]:
     # Absent furniture keeps its place, so that its presence moves nothing.
     solid = [shapely.Polygon(item.footprint()) for item in scene.furniture if beside(item.storey)]
     walls = [
-        shapely.LineString(wall.shifted_path()).buffer(_FROM_WALLS_M)
+        shapely.LineString(wall_path(scene, wall)).buffer(_FROM_WALLS_M)
         for wall in scene.walls
         if beside(wall.storey)
     ]

@@ -22,6 +22,7 @@ from twin.scene.motion import person_as_furniture
 from twin.scene.openings import Hole, hole_of, holes_of_shell, holes_of_wall
 from twin.scene.street_shapes import outdoors
 from twin.scene.surfaces import Faces, Surface, Vertices, curtain, joined, level, pierced
+from twin.scene.wall_paths import wall_path
 
 __all__ = ["Surface", "build", "shell_surfaces"]
 
@@ -146,7 +147,7 @@ def _inner_wall(scene: Scene, wall: Wall) -> list[Surface]:
     else:
         raise AssertionError("a wall outdoors has a height, says the check")
     holes = holes_of_wall(scene, wall)
-    path = wall.shifted_path()
+    path = wall_path(scene, wall)
     name = f"inner wall {wall.name}"
     if not holes:
         vertices, faces = curtain(path, bottom, top)

@@ -130,13 +130,11 @@ def _loaded(part: MeshPart, folder: Path | None, where: str, key: str) -> tuple[
     if folder is None:
         expected = "a scene with a folder, that its meshes are in"
         raise refused(where, key, expected, "a scene without one")
+    file = inside(folder, part.file, where, key)
     try:
-        file = inside(folder, part.file, where, key)
         status = file.stat()
-    except (OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise refused(where, key, "a file inside the scene's folder", str(error)[:120]) from error
+    except OSError as error:
+        raise refused(where, key, "a readable file", str(error)[:120]) from error
     try:
         return _cached(file, status.st_size, status.st_mtime_ns, part.sha256, part.scale)
     except InputError as error:

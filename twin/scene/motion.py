@@ -55,12 +55,15 @@ def person_as_furniture(person: Person, time_s: float) -> Furniture:
 def vehicle_place(vehicle: Vehicle, road: Road, time_s: float) -> tuple[Place, float]:
     """Centre (2,) [m] and heading [rad] of a vehicle at a time [s].
 
-    It keeps whole on its road: it comes in at one end when it has left the other.
+    It keeps whole on its road: it comes in at one end when it has reached the other. One that
+    stands is where it was put.
     """
     length = path_length_m(road.path_m)
     half = vehicle.extent_m[0] / 2.0
     free = max(length - 2.0 * half, 1e-9)
-    way = half + (vehicle.at_m - half + vehicle.speed_m_per_s * time_s) % free
+    way = vehicle.at_m
+    if vehicle.speed_m_per_s != 0.0:
+        way = half + (way - half + vehicle.speed_m_per_s * time_s) % free
     place, heading = along_path(road.path_m, way)
     across = road.width_m * (0.5 - (vehicle.lane + 0.5) / road.lanes)
     left = np.array([-np.sin(heading), np.cos(heading)])

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from twin.scene.declaration import Scene
 from twin.scene.interiors import Opening, Storey, Wall
 from twin.scene.levels import floor_m, shell_of
+from twin.scene.wall_paths import wall_path
 
 Place = npt.NDArray[np.float64]
 
@@ -67,19 +68,32 @@ class Hole:
         return hinge, np.asarray(hinge + turn @ (free - hinge))
 
 
-def segment_of(scene: Scene, opening: Opening) -> tuple[Place, Place] | None:
-    """Start and end (2,) [m] of the segment or edge an opening is in; None where there is none."""
+def segment_of(scene: Scene, opening: Opening) -> tuple[Place, Place, float] | None:
+    """Start and end (2,) [m] of the segment or edge an opening is in, and where its `at_m` counts
+    from along it; None where there is none.
+
+    An opening keeps its place in the wall when offsets make the wall longer or shorter.
+    """
     if opening.wall is not None:
         wall = next((wall for wall in scene.walls if wall.name == opening.wall), None)
         if wall is None or opening.segment >= len(wall.path_m) - 1:
             return None
-        path = wall.shifted_path()
-        return path[opening.segment], path[opening.segment + 1]
+        path = wall_path(scene, wall)
+        start, end = path[opening.segment], path[opening.segment + 1]
+        return start, end, _along(start, end, wall.shifted_path()[opening.segment])
     shell = shell_of(scene, opening.storey)
     if shell is None or opening.edge is None or opening.edge >= len(shell.outline_m):
         return None
     outline = shell.shifted_outline()
-    return outline[opening.edge], outline[(opening.edge + 1) % len(outline)]
+    start, end = outline[opening.edge], outline[(opening.edge + 1) % len(outline)]
+    return start, end, _along(start, end, np.asarray(shell.outline_m[opening.edge]))
+
+
+def _along(start: Place, end: Place, place: Place) -> float:
+    """How far along a segment a place lies [m]; exactly zero at its start."""
+    way = end - start
+    length = float(np.hypot(*way))
+    return float((place - start) @ way) / length if length > 0.0 else 0.0
 
 
 def hole_of(scene: Scene, opening: Opening) -> Hole | None:
@@ -88,11 +102,13 @@ def hole_of(scene: Scene, opening: Opening) -> Hole | None:
     if segment is None or not (segment[1] - segment[0]).any():
         return None
     bottom = opening.bottom_m + floor_m(scene, _storey(scene, opening))
+    start, end, origin = segment
     return Hole(
         opening,
-        *segment,
-        opening.at_m,
-        opening.at_m + opening.width_m,
+        start,
+        end,
+        origin + opening.at_m,
+        origin + opening.at_m + opening.width_m,
         bottom,
         bottom + opening.height_m,
     )

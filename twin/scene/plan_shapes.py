@@ -16,6 +16,7 @@ from twin.scene.motion import person_as_furniture
 from twin.scene.openings import Hole, holes_of_shell, holes_of_wall
 from twin.scene.panels import Panel
 from twin.scene.street_shapes import vehicle_surface
+from twin.scene.wall_paths import wall_path
 
 Line = npt.NDArray[np.float64]
 
@@ -72,7 +73,7 @@ def strokes(scene: Scene, panel: Panel) -> Iterator[Stroke]:
     for wall in scene.walls:
         if not wall.present or not panel.shows(scene, wall.storey):
             continue
-        path, holes = wall.shifted_path(), holes_of_wall(scene, wall)
+        path, holes = wall_path(scene, wall), holes_of_wall(scene, wall)
         if not holes:
             yield Stroke("inner wall", wall.material, path, 0.75)
             continue

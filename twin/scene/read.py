@@ -13,6 +13,7 @@ from twin.scene.migrate import migrated
 
 INCLUDE = "include"
 _MAX_INCLUDED = 100
+_SHOWN = 80
 
 
 def read_scene(path: Path, check: Callable[[Scene, str], list[Fault]] | None = None) -> Scene:
@@ -107,9 +108,17 @@ def inside(folder: Path, name: str, where: str, key: str) -> Path:
         InputError: it lies outside the folder, or is not there.
     """
     cure = "Name it relative to the scene's folder, and keep it in there"
-    file = (folder / name).resolve()
-    if Path(name).is_absolute() or not file.is_relative_to(folder.resolve()):
-        raise InputError([Fault(where, key, "a file inside the scene's folder", name, cure)])
-    if not file.is_file():
-        raise InputError([Fault(where, key, "a file that is there", name, cure)])
+    shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..."
+    try:
+        file = (folder / name).resolve()
+        within = not Path(name).is_absolute() and file.is_relative_to(folder.resolve())
+        there = within and file.is_file()
+    except (OSError, ValueError, RuntimeError) as error:
+        # Names too long, with a zero byte in them, or links that lead in a circle.
+        fault = Fault(where, key, "the name of a file", f"{shown!r} ({error})"[:200], cure)
+        raise InputError([fault]) from error
+    if not within:
+        raise InputError([Fault(where, key, "a file inside the scene's folder", shown, cure)])
+    if not there:
+        raise InputError([Fault(where, key, "a file that is there", shown, cure)])
     return file

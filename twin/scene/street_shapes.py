@@ -12,6 +12,8 @@ from twin.scene.outdoors import Building, Road, Vehicle
 from twin.scene.surfaces import Faces, Surface, Vertices, curtain, joined, level, triangulated
 
 _TOUCH_M = 1e-3
+# Sharper bends of a road are cut off, else they would grow spikes.
+_MITRE = 1.5
 # Under a vehicle [m].
 _CLEARANCE_M = 0.25
 # Side view of a car: shares of its length from the middle, and of its height above the clearance.
@@ -49,13 +51,17 @@ def footprint(building: Building) -> shapely.Polygon:
 def carriageway(road: Road) -> shapely.Geometry:
     """A road in plan [m]."""
     return shapely.LineString(road.path_m).buffer(
-        road.width_m / 2.0, cap_style="flat", join_style="mitre"
+        road.width_m / 2.0, cap_style="flat", join_style="mitre", mitre_limit=_MITRE
     )
 
 
 def _ground(scene: Scene) -> list[Surface]:
     """Level sheets at zero, each cut out of the next: houses, then roads in order, then ground."""
-    taken = [footprint(item) for item in scene.buildings if abs(item.bottom_m) <= _TOUCH_M]
+    taken = [
+        footprint(item)
+        for item in scene.buildings
+        if item.present and abs(item.bottom_m) <= _TOUCH_M
+    ]
     taken += [
         shapely.Polygon(shell.shifted_outline())
         for shell in scene.shells
