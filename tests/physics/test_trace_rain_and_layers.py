@@ -11,7 +11,7 @@ from twin.scene.layers import TRANSMISSION_FLOOR, equivalent_slab, stack_respons
 from twin.scene.materials import layer_slabs
 from twin.trace.engine import TraceSettings, trace
 from twin.trace.engines import ChainEngine
-from twin.trace.rain import specific_attenuation_db_per_km
+from twin.trace.rain import Rain
 from twin.units import SPEED_OF_LIGHT_M_PER_S, db, free_space_path_gain_db
 
 # One number of rays for all tests: it is compiled into the kernels.
@@ -37,12 +37,9 @@ def sight():
 
 def loss_db(polarisation):
     """What rain takes from the lines of sight."""
-    return np.array(
-        [
-            specific_attenuation_db_per_km(60e9, RATE, polarisation, float(angle)) * length / 1e3
-            for length, angle in zip(*sight(), strict=True)
-        ]
-    )
+    length, elevation = sight()
+    upright, across = Rain(60e9, RATE).db_per_km(elevation)
+    return (upright if polarisation == "V" else across) * length / 1e3
 
 
 def test_rain_attenuates_the_line_of_sight():
@@ -83,7 +80,7 @@ def test_every_path_is_attenuated_over_its_own_length():
                 continue
             ratio = level(wet)[point, here[delay]] - level(dry)[point, number]
             zenith = float(dry["aod_zenith"].values[point, 0, number])
-            gamma = specific_attenuation_db_per_km(60e9, 200.0, "V", np.pi / 2 - zenith)
+            gamma, _ = Rain(60e9, 200.0).db_per_km(np.pi / 2 - zenith)
             assert ratio == pytest.approx(-gamma * delay * SPEED_OF_LIGHT_M_PER_S / 1e3, abs=1e-4)
             pairs += 1
     assert pairs > 10

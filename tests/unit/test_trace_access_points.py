@@ -222,12 +222,13 @@ def test_what_is_lost_is_not_searched_for(monkeypatch):
     assert traced["status"].values.tolist() == [2, 2, 2]
     assert np.isnan(traced["rss"].values).all()
     assert traced["num_paths"].shape == (3, 2)
-    assert "chains_reflections" not in traced
+    assert traced["chains_reflections"].values.tolist() == [0, 0]
 
 
 def test_a_lost_access_point_still_makes_its_room_one():
-    # Receivers in a closed body without a transmitter are refused; the box itself is one.
-    outside = scene({"active": False}, {"position_m": [7.0, 2.0, 1.0]})
+    # Receivers in a closed body without a transmitter are refused, where it is no declared room.
+    cabin = {"name": "cabin", "centre_m": [3, 2], "size_m": [5.8, 3.8, 2.3], "material": "sheet"}
+    outside = scene({"active": False}, {"position_m": [7.0, 2.0, 1.0]}, walls=[], furniture=[cabin])
     assert trace(outside, SETTINGS, POINTS)["num_paths"].values[:, 1].all()
     with pytest.raises(InputError, match="inside it"):
         trace(only(outside, 1), SETTINGS, POINTS)

@@ -26,6 +26,7 @@ from twin.scene.checks import (
     solids,
     standing,
     walls,
+    weather,
 )
 from twin.scene.checks.site import Site
 from twin.scene.declaration import Scene
@@ -86,6 +87,7 @@ def _errors(site: Site) -> tuple[list[Finding], tuple[Surface, ...]]:
         ranges.errors,
         names.errors,
         materials.errors,
+        weather.errors,
         shells.errors,
         walls.errors,
         openings.errors,

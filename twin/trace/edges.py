@@ -77,6 +77,9 @@ class Edges:
 def find_edges(mirrors: Mirrors) -> Edges:
     """The edges of a scene. Rims of single sheets are none: Sionna leaves them out as well."""
     shape, face = mirrors.names()
+    if len(shape) == 0:
+        nowhere = np.zeros((0, 3))
+        return Edges(dr.zeros(WedgeGeometry, 0), nowhere, nowhere, np.zeros(0), np.zeros((0, 2, 3)))
     mesh = dr.reinterpret_array(mi.MeshPtr, integers(np.repeat(shape, 3)))
     side = integers(np.tile(np.arange(3), len(shape)))
     wedge = wedge_geometry(mesh, integers(np.repeat(face, 3)), side)

@@ -38,6 +38,8 @@ class _Engine:
 
     # Both solvers take the same: scene, transmitters, points, settings and antennas.
     _solve: ClassVar[Callable[..., Solution]]
+    # Whether there are chains to tell of, even where no access point is active.
+    _finds_chains: ClassVar[bool]
 
     def __init__(self, live: LiveScene | None = None) -> None:
         self._live = live
@@ -72,13 +74,21 @@ class _Engine:
             built = place.tune(group.frequency_hz)
             solved = self._solve(built, transmitters[members], points, settings, antennas)
             parts.append((members, solved))
-        return _joined(parts, len(transmitters), len(points), settings)
+        return _joined(parts, len(transmitters), len(points), settings, self._finds_chains)
 
 
 def _joined(
-    parts: list[tuple[list[int], Solution]], aps: int, points: int, settings: TraceSettings
+    parts: list[tuple[list[int], Solution]],
+    aps: int,
+    points: int,
+    settings: TraceSettings,
+    finds_chains: bool,
 ) -> Solution:
-    """Solutions of some access points each as that of all `aps`, those without one left empty."""
+    """Solutions of some access points each as that of all `aps`, those without one left empty.
+
+    Which search is told of does not depend on who is active: all realisations of a scene give the
+    same variables.
+    """
     order = [member for members, _ in parts for member in members]
     if len(parts) == 1 and order == list(range(aps)):
         return parts[0][1]
@@ -98,8 +108,10 @@ def _joined(
     }
     return Solution(
         select(table, access_points=place),
-        tuple(chains.get(ap, _NO_CHAINS) for ap in range(aps)) if chains else (),
-        tuple(bent.get(ap, _NO_EDGE_CHAINS) for ap in range(aps)) if bent else (),
+        tuple(chains.get(ap, _NO_CHAINS) for ap in range(aps)) if finds_chains else (),
+        tuple(bent.get(ap, _NO_EDGE_CHAINS) for ap in range(aps))
+        if finds_chains and settings.diffraction
+        else (),
     )
 
 
@@ -109,6 +121,7 @@ class ChainEngine(_Engine):
     name = "chains"
 
     _solve = staticmethod(solve_chains)
+    _finds_chains = True
 
     def provenance(self) -> dict[str, str]:
         """See `twin.trace.engine.PathEngine`."""
@@ -125,6 +138,7 @@ class StockEngine(_Engine):
     name = "stock"
 
     _solve = staticmethod(solve_stock)
+    _finds_chains = False
 
     def provenance(self) -> dict[str, str]:
         """See `twin.trace.engine.PathEngine`."""

@@ -154,20 +154,6 @@ def check_inputs(
     refuse(faults)
 
 
-def set_frequency(
-    built: rt.Scene, frequency_hz: float, labels: Mapping[str, str] | None = None
-) -> None:
-    """Set the carrier [Hz] of a scene, or leave the scene as it is.
-
-    Sionna's own setter stops half-way, at the first material that has no constants there.
-
-    Raises:
-        InputError: the frequency is not positive, or outside the range of materials; names all.
-    """
-    refuse(frequency_faults(built, frequency_hz, labels))
-    built.frequency = frequency_hz
-
-
 def frequency_faults(
     built: rt.Scene, frequency_hz: float, labels: Mapping[str, str] | None = None
 ) -> list[Fault]:

@@ -62,15 +62,15 @@ class Mirrors:
         self._shape_of_triangle, self._primitive_of_triangle = shape, primitive
         self.planes: Planes = find_planes(triangles)
         self._first_of_shape = integers(first)
-        self._plane_of_triangle = integers(self.planes.of_triangle)
-        self._normal = _vectors(mi.Vector3f, self.planes.normal)
-        self._offset = floats(self.planes.offset)
-        self._axis_u = _vectors(mi.Vector3f, self.planes.axes[:, 0])
-        self._axis_v = _vectors(mi.Vector3f, self.planes.axes[:, 1])
+        self._plane_of_triangle = integers(_readable(self.planes.of_triangle))
+        self._normal = _vectors(mi.Vector3f, _readable(self.planes.normal))
+        self._offset = floats(_readable(self.planes.offset))
+        self._axis_u = _vectors(mi.Vector3f, _readable(self.planes.axes[:, 0]))
+        self._axis_v = _vectors(mi.Vector3f, _readable(self.planes.axes[:, 1]))
         # Half a millimetre more than float32 may be off: rays decide, this only spares them.
         slack = 1e-3 + 1e-5 * float(np.abs(triangles).max(initial=0.0))
-        self._low = _vectors(mi.Vector2f, self.planes.low - slack)
-        self._high = _vectors(mi.Vector2f, self.planes.high + slack)
+        self._low = _vectors(mi.Vector2f, _readable(self.planes.low - slack))
+        self._high = _vectors(mi.Vector2f, _readable(self.planes.high + slack))
 
     def first_hit(self, ray: mi.Ray3f, active: mi.Bool | bool = True) -> Hit:
         """Nearest triangle on each active ray."""
@@ -147,6 +147,14 @@ def floats(values: npt.NDArray[np.floating]) -> mi.Float:
 def integers(values: npt.NDArray[np.integer]) -> mi.UInt:
     """Whole numbers (n,), zero or greater, on the tracing device."""
     return mi.UInt(_aligned(values, np.uint32))
+
+
+def _readable(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Values (n, ...) themselves; of free space, which has none, one that no ray asks for.
+
+    Dr.Jit reads from no empty array, even where nothing is asked for.
+    """
+    return values if len(values) else np.zeros((1, *values.shape[1:]), dtype=values.dtype)
 
 
 def _aligned(values: npt.NDArray[Any], kind: type) -> npt.NDArray[Any]:

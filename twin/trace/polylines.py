@@ -39,20 +39,37 @@ _MOST_PAIRS = 1 << 22
 _Floats = npt.NDArray[np.float64]
 
 
-def path_lines(scene: Scene, settings: TraceSettings, points: npt.ArrayLike) -> PathLines:
+def path_lines(
+    scene: Scene,
+    settings: TraceSettings,
+    points: npt.ArrayLike,
+    numbers: npt.ArrayLike | None = None,
+) -> PathLines:
     """Trace a scene to a few points (n, 3) [m] and give the corners of every path.
 
     A line is as long as light goes in `delay_s`, but for 1e-6 m where it bends twice in the corner
     of two surfaces. Where it crosses a surface, its corner has the precision of the ray tracer's
     single floats; a millimetre beside an edge that it bends around.
 
+    Args:
+        scene: one that has passed `twin.scene.check`.
+        settings: how paths are searched.
+        points: (n, 3) [m].
+        numbers: (n,) of the points among `twin.scene.receivers.receiver_points`; from 0 on where
+            they are not given.
+
     Raises:
-        InputError: more than `MOST_POINTS` points, or diffuse paths are asked for, whose corners
-            are not kept; and what `twin.trace.engine.trace` refuses.
+        InputError: more than `MOST_POINTS` points, other than one number a point, or diffuse paths
+            are asked for, whose corners are not kept; and what `twin.trace.engine.trace` refuses.
         TraceError: the engine could not give a complete result.
     """
     places = np.asarray(points, dtype=np.float64)
+    called = np.arange(len(places)) if numbers is None else np.asarray(numbers, dtype=np.int64)
     faults = []
+    if called.shape != (len(places),):
+        faults.append(
+            Fault("paths", "numbers", f"{len(places)} numbers, one a point", str(called.shape))
+        )
     if len(places) > MOST_POINTS:
         faults.append(Fault("paths", "points", f"at most {MOST_POINTS} points", str(len(places))))
     if settings.diffuse:
@@ -62,7 +79,7 @@ def path_lines(scene: Scene, settings: TraceSettings, points: npt.ArrayLike) -> 
     refuse(faults)
     data = trace(scene, settings, places)
     walks = _walks(scene, settings, places)
-    return _matched(data, walks, places, settings.max_depth)
+    return _matched(data, walks, places, called, settings.max_depth)
 
 
 class _Walks:
@@ -257,7 +274,11 @@ def _corners(
 
 
 def _matched(
-    data: xr.Dataset, walks: list[_Walks | None], points: _Floats, depth: int
+    data: xr.Dataset,
+    walks: list[_Walks | None],
+    points: _Floats,
+    numbers: npt.NDArray[np.int64],
+    depth: int,
 ) -> PathLines:
     """The paths of a trace with the corners of the walks they are."""
     number = data["num_paths"].to_numpy()
@@ -289,6 +310,7 @@ def _matched(
         corners[row, many + 1] = points[i]
     return PathLines(
         points=points,
+        numbers=numbers,
         access_points=tuple(str(name) for name in data["ap"].to_numpy()),
         point=link_point,
         access_point=link_ap,

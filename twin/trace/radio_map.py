@@ -54,7 +54,8 @@ def radio_map(
     Returns:
         Over y, x and ap: ``rss`` [dBm], ``toa`` [s], ``los``, ``best_ap`` (index of the access
         point heard best, -1 for none), ``peb`` [m], and ``free``, whether a cell was traced; cells
-        that were not are NaN, false and -1. Attributes are those of the trace and of the map.
+        that were not are NaN, false and -1. Attributes are those of the trace and of the map; its
+        `storey` is empty where the scene has none, its `height_m` counts from z = 0 as `floor_m`.
 
     Raises:
         InputError: what `map_cells` and `twin.trace.engine.trace` refuse.
@@ -106,7 +107,7 @@ def radio_map(
         },
         attrs={
             **seen.attrs,
-            "storey": storey or "",
+            "storey": cells.storey,
             "pitch_m": cells.pitch_m,
             "height_m": cells.z_m,
             "floor_m": cells.floor_m,

@@ -15,11 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from twin.errors import Fault, refuse
+from twin.scene.rain_band import rain_faults
 from twin.units import SPEED_OF_LIGHT_M_PER_S
 
 Floats = npt.NDArray[np.float64]
-
-LOWEST_HZ, HIGHEST_HZ = 1e9, 1000e9
 
 
 @dataclass(frozen=True)
@@ -91,17 +90,9 @@ def coefficients(frequency_hz: float, polarisation: Literal["V", "H"]) -> tuple[
     Raises:
         InputError: a frequency outside 1 to 1000 GHz.
     """
-    refuse(carrier_faults(frequency_hz, "rain", "frequency"))
+    refuse(rain_faults(frequency_hz, "rain", "frequency"))
     k = 10.0 ** _LOG_K[polarisation].at(frequency_hz)
     return k, _ALPHA[polarisation].at(frequency_hz)
-
-
-def carrier_faults(frequency_hz: float, where: str, key: str) -> list[Fault]:
-    """What is wrong with asking for the rain's attenuation of this carrier."""
-    if LOWEST_HZ <= frequency_hz <= HIGHEST_HZ:
-        return []
-    expected = f"a carrier of {LOWEST_HZ / 1e9:g} to {HIGHEST_HZ / 1e9:g} GHz, the range of ITU-R "
-    return [Fault(where, key, expected + "P.838-3, where it rains", f"{frequency_hz / 1e9:g} GHz")]
 
 
 @dataclass(frozen=True)
@@ -120,7 +111,7 @@ class Rain:
     rain_mm_per_h: float
 
     def __post_init__(self) -> None:
-        faults = carrier_faults(self.frequency_hz, "rain", "frequency")
+        faults = rain_faults(self.frequency_hz, "rain", "frequency")
         if not 0.0 <= self.rain_mm_per_h < np.inf:
             faults.append(
                 Fault("rain", "rain_mm_per_h", "a rate from zero on", f"{self.rain_mm_per_h:g}")
@@ -163,24 +154,3 @@ class Rain:
         length_km = delay_s * SPEED_OF_LIGHT_M_PER_S / 1e3
         loss_db = np.stack(self.db_per_km(np.pi / 2.0 - zenith_rad), axis=-1) * length_km[:, None]
         return np.asarray(10.0 ** (-loss_db / 20.0))
-
-
-def specific_attenuation_db_per_km(
-    frequency_hz: float,
-    rain_mm_per_h: float,
-    polarisation: Literal["V", "H"],
-    elevation_rad: float = 0.0,
-) -> float:
-    """Attenuation [dB/km] of a path through rain.
-
-    Args:
-        frequency_hz: 1 to 1000 GHz.
-        rain_mm_per_h: rate.
-        polarisation: ``H`` is horizontal; ``V`` lies in the vertical plane of the path.
-        elevation_rad: of the path.
-
-    Raises:
-        InputError: as `Rain`.
-    """
-    upright, across = Rain(frequency_hz, rain_mm_per_h).db_per_km(elevation_rad)
-    return float(upright if polarisation == "V" else across)

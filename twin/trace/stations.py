@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from twin.errors import Fault
+from twin.scene import rain_band
 from twin.scene.declaration import Scene
 from twin.scene.radio import AccessPoint
 from twin.trace.antenna import named_ports
 from twin.trace.array import MountedArray, planar
 from twin.trace.ports import Antenna
-from twin.trace.rain import Rain, carrier_faults
+from twin.trace.rain import Rain
 from twin.waves import rotation_matrix
 
 
@@ -60,16 +61,18 @@ def mounted_array(ap: AccessPoint) -> MountedArray:
 def antenna(scene: Scene, ap: AccessPoint) -> Antenna:
     """The antenna in the middle of an access point's array, and the rain that it sends into.
 
-    Its pattern is that of the array's first port.
+    Its pattern is that of the array's first port; those of the others tell what can be heard.
 
     Raises:
         InputError: it rains, and nobody knows what that does to the carrier; see `rain_faults`.
     """
     rate = scene.weather.rain_mm_per_h
+    first, *others = named_ports(ap.pattern, ap.polarisation)
     return Antenna(
-        named_ports(ap.pattern, ap.polarisation)[0],
+        first,
         rotation_matrix(orientation_rad(ap)),
         Rain(scene.carrier_hz(ap), rate) if rate > 0.0 else None,
+        tuple(others),
     )
 
 
@@ -81,7 +84,7 @@ def rain_faults(scene: Scene, where: str) -> list[Fault]:
         fault
         for ap in scene.access_points
         if ap.active
-        for fault in carrier_faults(
+        for fault in rain_band.rain_faults(
             scene.carrier_hz(ap), where, f"access_points.{ap.name}.frequency_ghz"
         )
     ]

@@ -62,7 +62,7 @@ class Planes:
 
 
 def find_planes(triangles: npt.NDArray[np.float32]) -> Planes:
-    """Group triangles (t, 3, 3) [m] into planes.
+    """Group triangles (t, 3, 3) [m] into planes; none where there are no triangles.
 
     Triangles without area may share any plane; no ray meets them.
     """
@@ -85,6 +85,9 @@ def _group(
     corner: npt.NDArray[np.float64],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Plane of each triangle, largest triangle of each plane, and its normal."""
+    if len(corner) == 0:
+        none = np.zeros(0, dtype=np.int64)
+        return none, none, np.zeros((0, 3))
     first, second = corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]
     normal = np.cross(first, second)
     double_area = np.linalg.norm(normal, axis=1)
