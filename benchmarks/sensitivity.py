@@ -86,12 +86,18 @@ def text(rankings: Sequence[Ranking]) -> str:
         for ranking in rankings:
             if ranking.design == design:
                 first = ", ".join(
-                    f"`{place.factor}` {place.index:.2g} ({place.low:.2g} to {place.high:.2g})"
+                    f"`{place.factor}` {place.index:.2g} {_interval(place.low, place.high)}"
                     for place in ranking.places[:3]
                 )
                 lines.append(f"- {OUTPUTS[ranking.output][0]}: {first}")
         lines.append("")
     return "\n".join([*lines, as_markdown(rankings)])
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return "(too few samples for an interval)"
+    return f"({low:.2g} to {high:.2g})"
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,9 @@ Array = npt.NDArray[np.float64]
 
 CONFIDENCE = 0.95
 _RESAMPLES = 1000
+# Of fewer draws, trajectories or base samples, a bootstrap interval says nothing.
+_LEAST_SAMPLES = 5
+TOO_FEW = "too few samples for an interval"
 
 OUTPUTS = {
     "range_m": ("first-path distance: mean change [m]", "m"),
@@ -56,14 +59,15 @@ class Place:
     Attributes:
         factor: its name.
         index: what it is ranked by, see `INDICES`.
-        low, high: bounds of the bootstrap interval of that index at `CONFIDENCE`.
+        low, high: bounds of the bootstrap interval of that index at `CONFIDENCE`; None of fewer
+            than five draws (`oat`), trajectories (`morris`) or base samples (`sobol`).
         least, most: 5th and 95th percentile of the output when it is drawn alone (`oat` only).
     """
 
     factor: str
     index: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     least: float | None = None
     most: float | None = None
 
@@ -117,6 +121,8 @@ def ranked(
         places = _effects(outcome, problem, unit_sample, seed)
     else:
         places = _shares(outcome, problem, seed)
+    if _repeats(design, len(outcome.values), len(factors)) < _LEAST_SAMPLES:
+        places = [replace(place, low=None, high=None) for place in places]
     places.sort(key=lambda place: -place.index)
     return Ranking(
         outcome.name,
@@ -127,6 +133,11 @@ def ranked(
         float(outcome.values.std()),
         tuple(places),
     )
+
+
+def _repeats(design: Design, samples: int, factors: int) -> int:
+    """Draws of each factor, trajectories, or base samples that all samples of a design come to."""
+    return samples // {"oat": factors, "morris": factors + 1, "sobol": factors + 2}[design]
 
 
 def _alone(outcome: Outcome, factors: Sequence[str], seed: int) -> list[Place]:
@@ -216,7 +227,7 @@ def _rounded(value: float | None) -> float | None:
 
 
 def as_markdown(rankings: Sequence[Ranking], most: int = 10) -> str:
-    """The first `most` factors of every output, as tables."""
+    """The first `most` factors of every output that have an effect, as tables."""
     parts = []
     for ranking in rankings:
         title = OUTPUTS[ranking.output][0]
@@ -233,26 +244,45 @@ def as_markdown(rankings: Sequence[Ranking], most: int = 10) -> str:
             f"| rank | factor | index | {bounds} |" + (" 5 to 95 % of draws |" if alone else ""),
             "|---:|---|---:|---|" + ("---|" if alone else ""),
         ]
-        for number, place in enumerate(ranking.places[:most], start=1):
-            row = f"| {number} | {place.factor} | {place.index:.3g} | "
-            row += f"{place.low:.3g} to {place.high:.3g} |"
+        seen = _seen(ranking)
+        for number, place in enumerate(seen[:most], start=1):
+            row = f"| {number} | {place.factor} | {place.index:.3g} | {_interval(place)} |"
             if alone:
                 row += f" {place.least:.3g} to {place.most:.3g} |"
             parts.append(row)
+        if len(seen) < len(ranking.places):
+            parts += ["", f"{_others(ranking, seen)}."]
         parts.append("")
     return "\n".join(parts)
 
 
 def as_text(rankings: Sequence[Ranking], most: int = 5) -> str:
-    """The first `most` factors of every output, as columns of text."""
+    """The first `most` factors of every output that have an effect, as columns of text."""
     lines = []
     for ranking in rankings:
         lines.append(f"{OUTPUTS[ranking.output][0]}; {INDICES[ranking.design]}")
-        first = ranking.places[:most]
-        width = max(len(place.factor) for place in first)
+        seen = _seen(ranking)
+        first = seen[:most]
+        width = max((len(place.factor) for place in first), default=0)
         lines += [
-            f"  {number}  {place.factor:{width}}  {place.index:8.3g}  "
-            f"({place.low:.3g} to {place.high:.3g})"
+            f"  {number}  {place.factor:{width}}  {place.index:8.3g}  ({_interval(place)})"
             for number, place in enumerate(first, start=1)
         ]
+        if len(seen) < len(ranking.places):
+            lines.append(f"  {_others(ranking, seen)}")
     return "\n".join(lines)
+
+
+def _seen(ranking: Ranking) -> list[Place]:
+    return [place for place in ranking.places if place.index != 0.0]
+
+
+def _others(ranking: Ranking, seen: Sequence[Place]) -> str:
+    silent = len(ranking.places) - len(seen)
+    return f"{'others' if seen else 'all'} ({silent}): no effect seen"
+
+
+def _interval(place: Place) -> str:
+    if place.low is None or place.high is None:
+        return TOO_FEW
+    return f"{place.low:.3g} to {place.high:.3g}"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from twin.errors import Fault, Gathered, InputError, refuse
 
@@ -31,6 +33,7 @@ _SafeLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoade
 _MAX_FILE_BYTES = 16 * 2**20
 _MAX_DEPTH = 64
 _MAX_VALUES = 1_000_000
+_LONGEST_NAME = 60
 
 
 class _Loader(_SafeLoader):  # type: ignore[valid-type, misc]
@@ -110,9 +113,12 @@ def read_yaml(path: Path) -> object:
     except InputError:
         raise
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(
-            [Fault(str(path), "", "valid YAML", " ".join(str(error).split()))]
-        ) from error
+        raise InputError([Fault(str(path), "", "valid YAML", _yaml_message(error))]) from error
+
+
+def _yaml_message(error: Exception) -> str:
+    """What a parser found and where; it only calls the text a text, as the file is named before."""
+    return re.sub(r'in "<[a-z ]+>", ', "in ", " ".join(str(error).split()))
 
 
 def _bomb(text: str) -> tuple[str, str] | None:
@@ -162,7 +168,7 @@ def validate(
         # Through JSON: strict models then take lists for tuples, as a YAML author writes them.
         made = model.model_validate_json(json.dumps(content))
     except ValidationError as error:
-        faults = _faults(error, where)
+        faults = _faults(error, where, content)
         items = error.errors(include_url=False)
         if all(item["type"] == "extra_forbidden" for item in items):
             # Keys too many must not hide what else is wrong.
@@ -192,30 +198,107 @@ def _without(content: object, places: list[tuple[int | str, ...]]) -> object:
     return copied
 
 
-def _faults(error: ValidationError, where: str) -> list[Fault]:
+def _faults(error: ValidationError, where: str, content: object) -> list[Fault]:
     faults = []
+    names = _Names()
     items = error.errors(include_url=False)
     for item in items:
         if item["type"] == "too_short" and any(
             _inside(other["loc"], item["loc"]) for other in items
         ):
             continue  # Only because the faulty elements do not count.
-        key = ".".join(str(part) for part in item["loc"])
+        key = names.key(content, item["loc"])
         found = "nothing" if item["type"] == "missing" else _short(item.get("input"))
-        faults.append(Fault(where, key, _expected(item["type"], item["msg"]), found))
+        faults.append(Fault(where, key, _expected(item), found))
     return faults
+
+
+class _Names:
+    """Places in plain content as people know them: parts of a list by name where they have one."""
+
+    def __init__(self) -> None:
+        # Of each list that was asked for, by its identity: counted once for all faults in it.
+        self._known: dict[int, Counter[str]] = {}
+
+    def key(self, content: object, place: tuple[int | str, ...]) -> str:
+        """Dotted place, without the members of unions that pydantic names on the way."""
+        steps: list[str] = []
+        holder = content
+        for number, step in enumerate(place):
+            last = number == len(place) - 1
+            if isinstance(holder, dict):
+                there = step in holder
+                # A key that is missing is in nothing.
+                if there or last:
+                    steps.append(str(step))
+                holder = holder[step] if there else holder
+            elif isinstance(holder, list | tuple) and isinstance(step, int) and step < len(holder):
+                steps.append(self._label(holder, step))
+                holder = holder[step]
+            elif isinstance(step, int):
+                steps.append(str(step))
+        return ".".join(steps)
+
+    def _label(self, parts: Sequence[object], index: int) -> str:
+        if id(parts) not in self._known:
+            self._known[id(parts)] = Counter(filter(None, map(_name_of, parts)))
+        name = _name_of(parts[index])
+        # A name that stands twice, or reads as a place itself, tells nothing.
+        unique = name is not None and self._known[id(parts)][name] == 1
+        return name if name is not None and unique else str(index)
+
+
+def _name_of(part: object) -> str | None:
+    name = part.get("name") if isinstance(part, dict) else None
+    if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_NAME:
+        return None
+    return None if "." in name or name.isdigit() else name
 
 
 def _inside(place: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bool:
     return len(place) > len(outer) and place[: len(outer)] == outer
 
 
-def _expected(kind: str, message: str) -> str:
-    if kind == "extra_forbidden":
-        return "no such key (is it misspelt?)"
-    if kind == "missing":
-        return "a value (the key is required)"
-    return message.removeprefix("Value error, ").removeprefix("Input should be ")
+# What the patterns of names ask for, in words.
+_PATTERNS = {
+    r"^[a-z][a-z0-9_]*$": "lower-case letters, digits and _, a letter first",
+    r"^[A-Za-z0-9_][A-Za-z0-9_ -]*$": "letters, digits, _, - and spaces, no space or - first",
+    r"^[0-9a-f]{64}$": "64 hexadecimal digits, lower-case",
+}
+
+
+def _items(words: str, number: int) -> str:
+    return f"{words} {number} item{'' if number == 1 else 's'}"
+
+
+# What pydantic's kinds of errors expect, from their context, in the words of YAML.
+_EXPECTED: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "too_short": lambda context: _items("at least", context["min_length"]),
+    "too_long": lambda context: _items("at most", context["max_length"]),
+    "string_pattern_mismatch": lambda context: _PATTERNS.get(
+        context["pattern"], f"text that matches {context['pattern']!r}"
+    ),
+    "union_tag_invalid": lambda context: (
+        f"{context['discriminator']} to be one of {context['expected_tags']}"
+    ),
+    "union_tag_not_found": lambda context: (
+        f"the key {context['discriminator']}, which says what this is"
+    ),
+    "extra_forbidden": lambda _: "no such key (is it misspelt?)",
+    "missing": lambda _: "a value (the key is required)",
+    **dict.fromkeys(("list_type", "tuple_type"), lambda _: "a list"),
+    **dict.fromkeys(("dict_type", "model_type"), lambda _: "a map of keys"),
+}
+
+
+def _expected(item: ErrorDetails) -> str:
+    known = _EXPECTED.get(item["type"])
+    if known is not None:
+        return known(item.get("ctx", {}))
+    message = item["msg"]
+    for start in ("Value error, ", "Input should be ", "String should have "):
+        message = message.removeprefix(start)
+    return message
 
 
 def _short(value: object) -> str:

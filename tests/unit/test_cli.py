@@ -158,7 +158,8 @@ def test_rooms_that_do_not_fit_the_study(twin, study, tmp_path):
     protocol = {**STUDY["protocol"], "labels": [1, 100_000]}
     path = study(rooms=[{"scene": str(scene(tmp_path))}], protocol=protocol)
     text = "\n".join(refused(twin, "run", path, "--out", tmp_path / "out", "--offline"))
-    assert f"{tmp_path / 'perturbation.yaml'}: expected a readable YAML file" in text
+    missing = f"{tmp_path / 'perturbation.yaml'}: expected a perturbation table"
+    assert f"{missing} (perturbation.yaml) beside the scene, found nothing there. docs/" in text
     rooms = [{"scene": "office_wing"}, {"scene": "office_wing_of_ours"}]
     text = "\n".join(refused(twin, "run", study(rooms=rooms, protocol=protocol), "--offline"))
     assert "office_wing_of_ours" in text
@@ -257,6 +258,41 @@ def test_a_scene_is_made_from_a_template_and_never_over_another(twin, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+def test_a_folder_that_is_no_name_gives_one_and_says_so(twin, tmp_path):
+    code, out, _ = twin("scene", "new", "hall", "--to", tmp_path / "My Hall", "--size", "people=0")
+    assert code == 0
+    assert "Name: my_hall, as 'My Hall' is none for a scene" in out.splitlines()
+    plain = ("scene", "new", "hall", "--size", "people=0")
+    assert "Name:" not in twin(*plain, "--to", tmp_path / "hall")[1]
+    assert "Name:" not in twin(*plain, "--to", tmp_path / "No Name", "--name", "hall")[1]
+    (line,) = refused(twin, *plain, "--to", tmp_path / "x", "--name", "My Hall")
+    assert "name: expected lower-case letters, digits and _, a letter first, found" in line
+
+
+def test_a_map_blames_the_options_of_the_command_line(twin, tmp_path):
+    path = scene(tmp_path)
+    out = ("--output", tmp_path / "map.zarr")
+    (line,) = refused(twin, "scene", "map", path, *out, "--height", 9)
+    expected = "twin scene map: --height: expected 0.05 to 2.45 m in a room 2.5 m high, found 9 m"
+    assert line == f"  - {expected}"
+    (line,) = refused(twin, "scene", "map", path, *out, "--storey", "attic")
+    assert line == "  - twin scene map: --storey: expected room, found attic"
+    (line,) = refused(twin, "scene", "view", path, "--storey", "attic")
+    assert line == "  - twin scene view: --storey: expected room, found attic"
+    (line,) = refused(twin, "scene", "view", path, "--storey", "room", "--no-radio")
+    assert "--storey: expected a map (no --no-radio)" in line
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["scene.yaml"]
+
+
+def test_a_page_has_receivers_under_their_own_numbers(twin, tmp_path):
+    page = tmp_path / "page.html"
+    options = ("--cells", 20, "--receivers", 3, "--max-depth", 0, "--storey", "room")
+    assert twin("scene", "view", scene(tmp_path), "--output", page, *options)[0] == 0
+    text = page.read_text(encoding="utf-8")
+    # Every seventh of twenty.
+    assert '"numbers":[0,7,14],"areas":["grid","grid","grid"]' in text
+
+
 def test_imports_take_the_options_of_their_kind_of_file(twin, tmp_path):
     to = ("--to", tmp_path / "x")
     plan = tmp_path / "plan.geojson"
@@ -280,6 +316,9 @@ def test_imports_take_the_options_of_their_kind_of_file(twin, tmp_path):
     code, out, _ = twin("scene", "import", plan, *to, "--crs", "none", "--height", 3)
     assert code == 0
     assert out.startswith(f"Scene: {(tmp_path / 'x').resolve()} (")
+    assert "Name:" not in out
+    flat = ("--to", tmp_path / "Flat-1", "--crs", "none", "--height", 3)
+    assert "Name: flat_1, as 'Flat-1' is none" in twin("scene", "import", plan, *flat)[1]
     other = ("--to", tmp_path / "y")
     assert "--y-up" in refused(twin, "scene", "import", plan, *other, "--y-up")[0]
     assert "--as" in refused(twin, "scene", "import", tmp_path / "plan.tif", *other)[0]

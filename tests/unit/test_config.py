@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated, Literal
 
 import pytest
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, create_model
 
 from twin.config import DATA_DIR_VARIABLE, StrictModel, data_dir, load_model, validate
 from twin.errors import Fault, InputError
+from twin.scene.quantities import Name, SceneName, Text
 
 
 class Part(StrictModel):
@@ -145,6 +147,91 @@ def test_faulty_elements_do_not_also_count_as_missing(read):
     with pytest.raises(InputError) as caught:
         read("names: []", Names)
     assert [fault.key for fault in caught.value.faults] == ["names"]
+
+
+def test_parts_of_a_list_go_by_their_name(read):
+    class Thing(StrictModel):
+        name: str
+        sizes: tuple[float, ...] = Field(default=(1.0,), min_length=1)
+
+    class Things(StrictModel):
+        things: tuple[Thing, ...]
+
+    text = """things:
+      - {name: desk, sizes: [1, two]}
+      - {name: desk 2, sizes: []}
+      - {name: twice, sizes: 3}
+      - {name: twice, colour: red}
+      - {name: a.b, colour: red}
+      - {name: '4', colour: red}
+      - {sizes: [1]}
+      - 7
+    """
+    with pytest.raises(InputError) as caught:
+        read(text, Things)
+    told = {fault.key: fault.expected for fault in caught.value.faults}
+    assert told == {
+        "things.desk.sizes.1": "a valid number",
+        "things.desk 2.sizes": "at least 1 item",
+        # Names that stand twice, or read as a place, tell nothing.
+        "things.2.sizes": "a list",
+        "things.3.colour": "no such key (is it misspelt?)",
+        "things.4.colour": "no such key (is it misspelt?)",
+        "things.5.colour": "no such key (is it misspelt?)",
+        "things.6.name": "a value (the key is required)",
+        "things.7": "a map of keys",
+    }
+
+
+def test_members_of_unions_are_no_part_of_a_place(read):
+    class Walk(StrictModel):
+        name: str
+        kind: Literal["walk"]
+        steps: tuple[int, ...] = Field(min_length=2, max_length=3)
+
+    class Ride(StrictModel):
+        name: str
+        kind: Literal["ride"]
+
+    class Ways(StrictModel):
+        ways: tuple[Annotated[Walk | Ride, Field(discriminator="kind")], ...]
+
+    text = """ways:
+      - {name: a, kind: walk, steps: [1]}
+      - {name: b, kind: walk, steps: [1, 2, 3, 4]}
+      - {name: c, kind: swim}
+      - {name: d}
+    """
+    with pytest.raises(InputError) as caught:
+        read(text, Ways)
+    assert [(fault.key, fault.expected) for fault in caught.value.faults] == [
+        ("ways.a.steps", "at least 2 items"),
+        ("ways.b.steps", "at most 3 items"),
+        ("ways.c", "'kind' to be one of 'walk', 'ride'"),
+        ("ways.d", "the key 'kind', which says what this is"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "expected"),
+    [
+        (SceneName, "My-Office", "lower-case letters, digits and _, a letter first"),
+        (Name, "a.b", "letters, digits, _, - and spaces, no space or - first"),
+        (Text, "", "at least 1 character"),
+    ],
+)
+def test_names_are_asked_for_in_words(kind, text, expected):
+    model = create_model("Named", __base__=StrictModel, name=(kind, ...))
+    with pytest.raises(InputError) as caught:
+        validate({"name": text}, model, "s")
+    assert caught.value.faults == (Fault("s", "name", expected, f'"{text}"'),)
+
+
+@pytest.mark.parametrize("text", ["count: [1", "count: 1\ncount: 2", "a: b: c", "count: \x07"])
+def test_yaml_errors_say_where_but_not_in_what_kind_of_text(read, text):
+    (fault,) = faults(read, text)
+    assert "<" not in fault.found
+    assert re.search(r"in (line \d+, column \d+|position \d+)", fault.found)
 
 
 def test_long_findings_are_cut(read):

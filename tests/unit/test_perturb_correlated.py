@@ -16,7 +16,7 @@ from twin.perturb.check import check_table
 from twin.perturb.draw import draw, draws_of
 from twin.perturb.numbers import Seeded, factors, uniform_keys
 from twin.perturb.realise import realise, realise_at
-from twin.perturb.table import PerturbationTable
+from twin.perturb.table import Correlation, PerturbationTable, correlation_root
 from twin.scene.declaration import Scene
 from twin.scene.fields import leaves
 
@@ -173,6 +173,51 @@ def test_correlations_that_cannot_hold_together_are_refused() -> None:
     matrix = [[1, 0.9, -0.9], [0.9, 1, 0.9], [-0.9, 0.9, 1]]
     with pytest.raises(InputError, match="positive semi-definite"):
         table(HEIGHT, SOUTH, AP_X, **together(matrix, "height", "south", "ap_x"))
+
+
+# Least eigenvalues above -1e-6, yet next to a pair that is all but tied the third is not.
+ALL_BUT_TIED = [
+    [[1, 0.999999995, 0], [0.999999995, 1, 1e-3], [0, 1e-3, 1]],
+    [[1, 0.9999999, 0.9], [0.9999999, 1, 0.8995], [0.9, 0.8995, 1]],
+]
+
+
+@pytest.mark.parametrize("matrix", ALL_BUT_TIED)
+def test_correlations_that_a_draw_would_miss_are_refused(matrix: list[list[float]]) -> None:
+    with pytest.raises(InputError, match=r"would be missed by \S+; write such a pair as 1"):
+        table(HEIGHT, SOUTH, EAR, **together(matrix, "height", "south", "ear"))
+
+
+SOUND = {
+    "all but singular": [[1, 0.999999995, 0.3], [0.999999995, 1, 0.3], [0.3, 0.3, 1]],
+    "singular": [[1, 1, 0.5], [1, 1, 0.5], [0.5, 0.5, 1]],
+    "singular but for rounding": [[1, -0.5000002, -0.5], [-0.5000002, 1, -0.5], [-0.5, -0.5, 1]],
+    "far from it": [[1, 0.7, -0.5], [0.7, 1, 0], [-0.5, 0, 1]],
+}
+
+
+@pytest.mark.parametrize("what", SOUND)
+def test_what_is_mixed_keeps_its_distribution(what: str) -> None:
+    made = table(HEIGHT, SOUTH, EAR, **together(SOUND[what], "height", "south", "ear"))
+    root = np.array(correlation_root(made.correlations[0].matrix))
+    assert (root**2).sum(axis=1) == pytest.approx(1.0, abs=1e-15)
+    assert root[0].tolist() == [1.0, 0.0, 0.0]
+    np.testing.assert_allclose(root @ root.T, SOUND[what], atol=1e-5)
+
+
+def test_positive_semi_definite_matrices_are_never_refused() -> None:
+    # Of all ranks, with pairs from tied to free.
+    random = np.random.default_rng(4)
+    for rank in (1, 2, 3, 4):
+        for spread in (1.0, 1e-3, 1e-5, 1e-7):
+            rows = random.normal(size=(4, rank))
+            rows[1:] = rows[0] + spread * rows[1:]
+            rows /= np.linalg.norm(rows, axis=1)[:, None]
+            matrix = np.clip(rows @ rows.T, -1.0, 1.0)
+            matrix = (matrix + matrix.T) / 2
+            np.fill_diagonal(matrix, 1.0)
+            found = Correlation(quantities=tuple("abcd"), matrix=tuple(map(tuple, matrix.tolist())))
+            assert len(found.matrix) == 4
 
 
 def test_a_quantity_with_itself_is_refused() -> None:

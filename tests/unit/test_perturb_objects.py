@@ -195,6 +195,52 @@ def test_declared_contact_may_stay() -> None:
         assert plan(moved).distance(plan(still)) >= 0.03 - 1e-6
 
 
+def tucked(depth: float) -> Scene:
+    """A chair that reaches under a desk, whose edge is y = 2, as deep as it is said."""
+    items = [
+        FURNITURE[0] | {"name": "top", "centre_m": [4.5, 2.3]},
+        FURNITURE[0]
+        | {"name": "chair", "centre_m": [4.5, 1.75 + depth], "size_m": [0.5, 0.5, 0.7]},
+    ]
+    return validate(BOX | {"furniture": items}, Scene, "box")
+
+
+@pytest.mark.parametrize("depth", [0.05, 0.3])
+def test_what_overlaps_as_declared_goes_no_deeper(depth: float) -> None:
+    scene = tucked(depth)
+    desk, chair = map(plan, scene.furniture)
+    had = desk.intersection(chair).area
+    assert had == pytest.approx(0.5 * depth)
+    about = MOVE | {
+        "path": "furniture.chair",
+        "shift": {"kind": "uniform", "low": 0, "high": 0.25},
+        "turn": {"kind": "uniform", "low": -30, "high": 30},
+    }
+    shares = []
+    for index in range(25):
+        made = realise(scene, table([about]), seed=1, realisation=index)
+        assert float(made.drawn["desks_tries"]) < 100
+        shares.append(desk.intersection(plan(made.scene.furniture[1])).area)
+    # A millimetre around the chair does not count.
+    assert max(shares) <= had + 0.001 * 2.0
+    assert len({round(share, 6) for share in shares}) > 15
+    assert min(shares) < 0.9 * had
+
+
+def test_what_stands_in_a_wall_goes_no_deeper() -> None:
+    # The screen is x = 3, y 1 to 3, and the desk reaches over its end by 10 cm.
+    items = [FURNITURE[0] | {"name": "desk_1", "centre_m": [3.0, 3.2], "size_m": [1, 0.6, 0.75]}]
+    scene = validate(BOX | {"furniture": items}, Scene, "box")
+    wall = shapely.LineString(scene.walls[0].path_m)
+    about = MOVE | {"shift": {"kind": "uniform", "low": 0, "high": 0.5}, "turn": None}
+    lengths = []
+    for index in range(20):
+        made = realise(scene, table([about]), seed=1, realisation=index)
+        lengths.append(wall.intersection(plan(made.scene.furniture[0])).length)
+    assert 0.0 < max(lengths) <= 0.1 + 2e-3
+    assert len(set(lengths)) > 5
+
+
 def test_a_thing_moves_by_its_own_stream_alone() -> None:
     alone = changed(table([MOVE | {"path": "furniture.desk_2"}]))
     both = changed(table([MOVE]))
@@ -492,7 +538,7 @@ def test_a_quantity_called_like_a_value_of_a_move_is_refused() -> None:
     [{"count": 0}, {"count": 1001}, {"present_probability": 1.1}, {"gap_m": -1}, {"tries": 0}],
 )
 def test_absurd_placements_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match=r"placements\.0\."):
+    with pytest.raises(InputError, match=r"placements\.visitors\."):
         table([], [PEOPLE | wrong])
 
 

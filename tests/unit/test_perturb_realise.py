@@ -183,6 +183,99 @@ def test_receivers_below_the_desk_top_are_refused() -> None:
     assert "Drawn: ear = -0." in refusal(lowered)
 
 
+def leaving_out(**changes: Any) -> Scene:
+    """The box, with a walker beside its receivers, of which those that are covered are left out."""
+    receivers = [BOX["receivers"][0] | {"blocked": "leave_out"}]
+    walker = {"name": "guard", "path_m": [[0.5, 0.5], [0.5, 3.5]], "material": "sheet"}
+    content = BOX | {"receivers": receivers, "people": [walker]} | changes
+    return validate(content, Scene, "box")
+
+
+def moved_by(name: str, path: str, low: float, high: float, unit: str = "m") -> dict[str, Any]:
+    return quantity(name, path, "add", unit, kind="uniform", low=low, high=high)
+
+
+# what: (draw, what stands in the way, how many and where the first of them is)
+LOST = {
+    "furniture": (
+        moved_by("tall", "furniture.desk.size_m.z", 1, 1.2),
+        "covered by furniture 'desk'",
+        "6 of 20 (first (1, 2.5, 1.1)",
+    ),
+    "a wall": (
+        moved_by("screen", "walls.screen.offset_m", 0.5, 0.52),
+        "covered by wall 'screen'",
+        "5 of 20 (first (2.5, 1, 1.1)",
+    ),
+    "a person": (
+        quantity("when", "time_s", "set", "s", kind="choice", values=[2.3]),
+        "covered by person 'guard'",
+        "1 of 20 (first (1, 1, 1.1)",
+    ),
+    "a wall of the room": (
+        moved_by("north", "room.wall_offsets_m.2", -1.2, -1.1),
+        "outside",
+        "4 of 20 (first (1, 3, 1.1)",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", LOST)
+def test_receivers_are_not_left_out_of_a_realisation(what: str) -> None:
+    draws, found, which = LOST[what]
+    path = [[0.5, 0.5], [1.0, 0.5], [1.0, 3.5]] if what == "a person" else [[0.5, 0.5], [0.5, 3.5]]
+    walker = {"name": "guard", "path_m": path, "material": "sheet", "speed_m_per_s": 0.5}
+    content = {"people": [walker]}
+    if what == "a wall of the room":
+        content["access_points"] = [BOX["access_points"][0] | {"position_m": [1, 1.2, 2]}]
+        content["walls"] = []
+    scene = leaving_out(**content)
+    assert check(scene, "box") == []
+    with pytest.raises(InputError) as caught:
+        realise(scene, table(draws), seed=5, realisation=7)
+    (fault,) = caught.value.faults
+    assert (fault.where, fault.key) == ("realisation 7 of box, seed 5", "receivers.grid")
+    assert found in fault.found
+    assert which in fault.found
+    assert fault.cure.startswith(f"Drawn: {draws['name']} = ")
+    assert "Keep the area clear" in fault.cure
+
+
+def test_an_area_that_is_lost_as_a_whole_is_told_once() -> None:
+    up = moved_by("ear", "receivers.grid.height_m", 1.38, 1.39)
+    with pytest.raises(InputError) as caught:
+        realise(leaving_out(), table(up), seed=5, realisation=7)
+    (fault,) = caught.value.faults
+    assert "20 of 20" in fault.found
+    assert fault.cure.startswith("Drawn: ear = 1.3")
+
+
+def test_a_realisation_that_covers_none_keeps_the_points_of_areas_that_leave_out() -> None:
+    desk = BOX["furniture"][0] | {"size_m": [1, 1, 1.5]}
+    scene = leaving_out(furniture=[desk])
+    points = receiver_points(scene)
+    assert 0 < len(points) < len(receiver_points(leaving_out()))
+    # It uncovers some, which stay left out.
+    made = realise(scene, table(DESK), seed=5, realisation=7)
+    assert np.array_equal(made.points(), points)
+    assert len(receiver_points(made.scene)) > len(points)
+
+
+def test_clutter_that_takes_the_place_of_what_moved_covers_no_receiver_in_silence() -> None:
+    chairs = {
+        "name": "boxes",
+        "kind": "cabinet",
+        "area_m": [[0.9, 0.9], [2.7, 0.9], [2.7, 2.2], [0.9, 2.2]],
+        "density_per_m2": 0.8,
+        "material": "sheet",
+    }
+    big = BOX["furniture"][0] | {"centre_m": [1.8, 1.5], "size_m": [1.7, 1.2, 0.7]}
+    scene = leaving_out(furniture=[big], clutter=[chairs])
+    away = moved_by("away", "furniture.desk.centre_m.x", 2.9, 3.0)
+    with pytest.raises(InputError, match=r"receivers\.grid: .* covered by furniture 'boxes_0'"):
+        realise(scene, table(away), seed=5, realisation=7)
+
+
 def test_numbers_of_ones_own_make_a_realisation() -> None:
     made = realise_at(
         SCENE, table(HEIGHT, THICK, DESK), {"ap_height[AP1]": 0.5, "ap_height[AP2]": 0.75}

@@ -72,8 +72,8 @@ BAD: dict[str, tuple[Callable[[Content], None], str, str, str]] = {
         "@9",
     ),
     "no access point": (lambda c: c.update(access_points=[]), "access_points", "at least 1", "[]"),
-    "unknown pattern": (_ap(pattern="horn"), "access_points.0.pattern", "hw_dipole", "horn"),
-    "name with a dot": (_ap(name="AP.1"), "access_points.0.name", "pattern", "AP.1"),
+    "unknown pattern": (_ap(pattern="horn"), "access_points.AP1.pattern", "hw_dipole", "horn"),
+    "name with a dot": (_ap(name="AP.1"), "access_points.0.name", "letters", "AP.1"),
     "two sources": (
         _concrete(relative_permittivity=3),
         "materials.concrete",
@@ -133,6 +133,18 @@ BAD: dict[str, tuple[Callable[[Content], None], str, str, str]] = {
         "room.outline_m",
         "has an area",
         "",
+    ),
+    "outline that is closed twice": (
+        _room("outline_m", [[0, 0], [6, 0], [6, 4], [0, 4], [0, 0]]),
+        "room.outline_m",
+        "corners in different places",
+        "the last corner repeats the first, (0, 0) m",
+    ),
+    "corner twice": (
+        _room("outline_m", [[0, 0], [6, 0], [6, 0], [6, 4], [0, 4]]),
+        "room.outline_m",
+        "corners in different places",
+        "corner 2 repeats 1, (6, 0) m",
     ),
     "offsets turn the room inside out": (
         _room("wall_offsets_m", [0, -3.5, 0, -3.5]),
@@ -249,6 +261,33 @@ def test_bad_scene_is_refused(what: str, tmp_path: Path) -> None:
     assert all(name == "scene.yaml" for name, *_ in faults)
 
 
+def test_an_outline_that_is_closed_twice_is_cured_by_leaving_out_a_corner(tmp_path: Path) -> None:
+    content = copy.deepcopy(SOUND)
+    content["room"].pop("wall_offsets_m", None)
+    content["room"]["outline_m"].append(content["room"]["outline_m"][0])
+    with pytest.raises(InputError) as caught:
+        load_scene(write(tmp_path, content))
+    assert [f.cure for f in caught.value.faults] == [
+        "Leave out the repeated last corner: an outline closes by itself"
+    ]
+    content["room"]["outline_m"].pop()
+    load_scene(write(tmp_path, content))
+
+
+def test_rings_other_than_outlines_may_repeat_their_first_corner(tmp_path: Path) -> None:
+    content = copy.deepcopy(SOUND)
+    area = content["receivers"][0]["area_m"]
+    content["receivers"][0]["area_m"] = [*area, area[0]]
+    ring = [[4, 1], [4.4, 1], [4.4, 1.4], [4, 1]]
+    core = {"name": "core", "path_m": ring, "height_m": 0.5, "material": "sheet"}
+    content["walls"].append(core)
+    plan = [[20, 20], [30, 20], [30, 30], [20, 30], [20, 20]]
+    house = {"name": "house", "footprint_m": plan, "height_m": 5}
+    content["buildings"] = [{**house, "wall_material": "concrete", "roof_material": "sheet"}]
+    scene = load_scene(write(tmp_path, content))
+    assert len(scene.walls) == len(SOUND["walls"]) + 1
+
+
 def test_all_faults_come_in_one_message(tmp_path: Path) -> None:
     content = copy.deepcopy(SOUND)
     for what in (
@@ -277,7 +316,7 @@ def test_unknown_keys_hide_no_other_fault(tmp_path: Path) -> None:
     content["materials"]["sheet"]["colour"] = "red"
     assert [key for _, key, _, _ in refused(tmp_path, content)] == [
         "materials.sheet.colour",
-        "access_points.0.hight_m",
+        "access_points.AP1.hight_m",
         "comment",
         "materials.concrete.thickness_m",
         "access_points.AP1.position_m",

@@ -10,14 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from twin.config import validate
 from twin.errors import InputError
+from twin.perturb.table import PerturbationTable
 from twin.scene.contents import Furniture
 from twin.scene.declaration import Scene, scene_digest
 from twin.scene.fields import leaves
-from twin.scene.interiors import Room, Wall
+from twin.scene.interiors import Layer, Room, Wall
 from twin.scene.library import library, load_scene, scene_path
+from twin.scene.materials import ITU_P2040
 from twin.scene.schema import json_schema
 
 
@@ -126,6 +129,54 @@ def test_json_schema_carries_units_and_ranges(tmp_path: Path) -> None:
     json_schema(Scene, tmp_path / "scene.json")
     schema = json.loads((tmp_path / "scene.json").read_text())
     height = schema["$defs"]["Room"]["properties"]["height_m"]
-    assert (height["minimum"], height["maximum"], height["description"]) == (1.8, 60.0, "unit: m")
+    assert (height["minimum"], height["maximum"], height["description"]) == (
+        1.8,
+        60.0,
+        "From floor to ceiling. Unit: m.",
+    )
     assert "schema" in schema["required"]
     assert schema["additionalProperties"] is False
+
+
+def described(schema: dict[str, Any]) -> dict[str, str | None]:
+    """Words of all properties of a schema, by class and key."""
+    parts = {"": schema, **schema["$defs"]}
+    return {
+        f"{name}.{key}": content.get("description")
+        for name, part in parts.items()
+        for key, content in part.get("properties", {}).items()
+    }
+
+
+@pytest.mark.parametrize("model", [Scene, PerturbationTable])
+def test_every_key_of_a_schema_is_put_into_words(model: type[BaseModel], tmp_path: Path) -> None:
+    json_schema(model, tmp_path / "schema.json")
+    schema = json.loads((tmp_path / "schema.json").read_text())
+    found = described(schema)
+    assert len(found) > 20
+    # A unit alone says nothing about the key.
+    assert [key for key, words in found.items() if not words or words.startswith("unit: ")] == []
+    # The words of the keys are no part of those of their class.
+    assert all("Args:" not in part.get("description", "") for part in schema["$defs"].values())
+    assert "Args:" not in schema["description"]
+
+
+def test_words_of_a_schema_are_those_of_the_class_and_of_those_it_extends(tmp_path: Path) -> None:
+    json_schema(Scene, tmp_path / "scene.json")
+    found = described(json.loads((tmp_path / "scene.json").read_text()))
+    assert found["Storey.height_m"] == found["Room.height_m"]
+    assert found["Storey.bottom_m"] == "Height of its floor above z = 0. Unit: m."
+    assert found["GridArea.pitch_m"] == "From point to point. Unit: m."
+    assert found["Material.conductivity_scale"] == "Factor to the conductivity, of every layer."
+    assert found[".schema"] == "What kind of file this is, and of which version."
+
+
+def test_a_schema_lists_the_itu_materials_that_a_model_takes_as_text(tmp_path: Path) -> None:
+    json_schema(Scene, tmp_path / "scene.json")
+    parts = json.loads((tmp_path / "scene.json").read_text())["$defs"]
+    for part in ("Layer", "Material"):
+        text, nothing = parts[part]["properties"]["itu"]["anyOf"]
+        assert text == {"type": "string", "enum": list(ITU_P2040)}
+        assert nothing == {"type": "null"}
+    # Whether a material is known is for the check to say, with the band.
+    assert Layer(itu="cheese", thickness_m=0.1).itu == "cheese"

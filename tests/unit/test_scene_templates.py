@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import create_model
 
+from twin.config import validate
 from twin.errors import InputError
+from twin.perturb.distributions import Uniform
 from twin.perturb.library import load_table
 from twin.perturb.realise import realise
 from twin.scene.check import findings
 from twin.scene.declaration import Scene
-from twin.scene.library import load_scene
+from twin.scene.library import load_scene, name_from_folder
 from twin.scene.obstacles import covered
+from twin.scene.quantities import SceneName
 from twin.scene.receivers import receiver_points
 from twin.scene.templates import TEMPLATES, campus, new_scene
 from twin.scene.templates.common import Draws, between_points
@@ -186,7 +191,11 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
         ("hall", {"width_m": 9, "people": 40}, "people: expected at most"),
         ("street", {"length_m": 60, "vehicles": 60}, "vehicles: expected at most"),
         ("corridor", {"length_m": 9, "width_m": 8, "bend_m": 10}, "length_m: expected at least"),
-        ("factory", {"machines_per_100m2": 6, "width_m": 18}, "Choose other sizes"),
+        (
+            "factory",
+            {"machines_per_100m2": 6, "width_m": 40, "length_m": 60},
+            "machines_per_100m2: .* at most",
+        ),
     ],
 )
 def test_more_than_there_is_room_for_is_refused(
@@ -195,6 +204,69 @@ def test_more_than_there_is_room_for_is_refused(
     with pytest.raises(InputError, match=words):
         new_scene(template, tmp_path / "made", seed=2, **sizes)
     assert not (tmp_path / "made").exists()
+
+
+def test_the_density_that_a_factory_names_is_the_greatest_that_fits(tmp_path: Path) -> None:
+    sizes = {"width_m": 18.0, "length_m": 40.0}
+    with pytest.raises(InputError) as refused:
+        new_scene("factory", tmp_path / "full", seed=2, machines_per_100m2=6, **sizes)
+    (fault,) = refused.value.faults
+    said = re.match(r"at most ([0-9.]+): only (\d+) of (\d+) machines find a place", fault.expected)
+    assert said is not None
+    most, placed, asked = float(said[1]), int(said[2]), int(said[3])
+    assert placed < asked
+    fitting = load_scene(
+        new_scene("factory", tmp_path / "a", seed=2, machines_per_100m2=most, **sizes)
+    )
+    machines = [item for item in fitting.furniture if item.kind == "machine"]
+    assert 0 < len(machines) <= placed
+    # One more is too many.
+    more = most * (len(machines) + 1) / len(machines)
+    with pytest.raises(InputError, match="find a place"):
+        new_scene("factory", tmp_path / "b", seed=2, machines_per_100m2=more, **sizes)
+
+
+@pytest.mark.parametrize(
+    ("seed", "sizes"), [(2, {}), (5, {}), (7, {}), (10, {}), (3, {"height_m": 5.23})]
+)
+def test_no_realisation_of_a_factory_is_refused(
+    seed: int, sizes: dict[str, float], tmp_path: Path
+) -> None:
+    folder = new_scene("factory", tmp_path / "made", seed=seed, **sizes)
+    scene = load_scene(folder)
+    table = load_table(folder, scene)
+    off = next(item.distribution for item in table.quantities if item.name == "ap_z")
+    assert isinstance(off, Uniform)
+    lowest = min(ap.position_m[2] for ap in scene.access_points) + off.low
+    assert max(item.top_m for item in scene.furniture if item.kind == "shelf") < lowest
+    # `realise` refuses what a scene cannot be.
+    for realisation in range(4):
+        made = realise(scene, table, seed=1, realisation=realisation).scene
+        assert made.access_points != scene.access_points
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("my_office", "my_office"),
+        ("My-Office 2", "my_office_2"),
+        ("3rd floor", "scene_3rd_floor"),
+        ("_x", "scene_x"),
+        ("Büro", "b_ro"),
+        ("日本", "scene"),
+        ("x" * 80, "x" * 60),
+    ],
+)
+def test_folders_give_scenes_valid_names(folder: str, name: str, tmp_path: Path) -> None:
+    assert name_from_folder(tmp_path / folder) == name
+    assert validate({"name": name}, create_model("Named", name=(SceneName, ...)), "s")
+
+
+def test_a_scene_is_named_after_its_folder(tmp_path: Path) -> None:
+    made = new_scene("hall", tmp_path / "My Hall", people=0)
+    scene = load_scene(made)
+    assert scene.name == "my_hall"
+    assert load_table(made, scene).scene == "my_hall"
 
 
 @pytest.mark.parametrize("template", [*TEMPLATES, campus.NAME])
@@ -211,7 +283,7 @@ def test_an_unknown_template_and_a_campus_without_a_map_are_refused(tmp_path: Pa
         new_scene("castle", tmp_path / "made")
     with pytest.raises(InputError, match="OpenStreetMap"):
         new_scene("campus", tmp_path / "made")
-    with pytest.raises(InputError, match=r"name: expected .*pattern"):
+    with pytest.raises(InputError, match="name: expected lower-case letters, digits and _"):
         new_scene("hall", tmp_path / "made", name="No Name")
     assert not (tmp_path / "made").exists()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,13 @@ from twin.errors import InputError
 from twin.scene.declaration import Scene
 from twin.scene.geometry import build
 from twin.scene.path_lines import PathLines
+from twin.scene.receivers import area_points, receiver_points
 from twin.scene.view import write_page
 from twin.scene.view_layers import Layer, layers
 
 SOUND: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "scene_box.yaml").read_text())
 LIBRARY = "the library"
+NUMBER = 6
 
 
 @pytest.fixture(autouse=True)
@@ -57,11 +60,12 @@ def radio_map() -> xr.Dataset:
 
 def links() -> PathLines:
     """Two receivers: to the first a straight path and one with a reflection, to the second none
-    with any power."""
+    with any power. The first is one of the box's, the second is not where its number says."""
     nan = [np.nan] * 3
     ap, first, second = [1, 1, 2], [1.5, 1.5, 1.1], [2, 2, 1.1]
     return PathLines(
         points=np.array([first, second], dtype=float),
+        numbers=np.array([NUMBER, 3]),
         access_points=("AP1", "AP2"),
         point=np.array([0, 0, 1]),
         access_point=np.array([0, 1, 0]),
@@ -212,6 +216,35 @@ def test_paths_come_with_corners_power_delay_and_kinds(page: Path) -> None:
     assert first[1]["corners"] == [[5, 3, 2], [3, 4, 1.5], [2, 2.5, 1.2], [1.5, 1.5, 1.1]]
     # What an antenna's null takes all power of is no path to draw.
     assert second == []
+
+
+def test_receivers_with_paths_go_by_their_number_in_the_scene(page: Path) -> None:
+    found = content_of(page)["links"]
+    assert found["numbers"] == [NUMBER, 3]
+    assert receiver_points(box())[NUMBER].tolist() == [1.5, 1.5, 1.1]
+    # The second is none of the scene's, whatever its number.
+    assert found["areas"] == ["grid", ""]
+
+
+def test_areas_of_receivers_are_told_apart(tmp_path: Path) -> None:
+    grid = SOUND["receivers"][0]
+    walk = {"name": "walk", "kind": "points", "points_m": [[4.5, 3.5], [5, 3.5]], "height_m": 1.5}
+    scene = box(receivers=[grid, walk])
+    points = receiver_points(scene)
+    assert len(points) == len(area_points(scene, scene.receivers[0])) + 2
+    chosen = np.array([0, 19, 20, 21])
+    shown = replace(links(), points=points[chosen], numbers=chosen)
+    write_page(scene, tmp_path / "two.html", links=shown)
+    found = content_of(tmp_path / "two.html")["links"]
+    assert found["areas"] == ["grid", "grid", "walk", "walk"]
+    assert [len(paths) for paths in found["paths"]] == [2, 0, 0, 0]
+
+
+def test_a_page_names_the_storey_of_its_map(tmp_path: Path) -> None:
+    upper = radio_map().assign_attrs(storey="high", floor_m=2.5, height_m=3.6)
+    write_page(box(), tmp_path / "box.html", radio_map=upper)
+    found = content_of(tmp_path / "box.html")["map"]
+    assert (found["storey"], found["floor"], found["height"]) == ("high", 2.5, 3.6)
 
 
 def test_a_page_without_map_and_paths_has_neither(tmp_path: Path) -> None:

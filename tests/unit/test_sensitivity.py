@@ -13,7 +13,7 @@ import yaml
 from flows import sensitivity
 from flows.sensitivity import outcomes, rank, report_sweep, run_sweep, sample_job
 from flows.sensitivity_plan import NOMINAL, Sweep, plan_sweep
-from flows.sensitivity_report import Outcome, as_records, as_text, ranked
+from flows.sensitivity_report import TOO_FEW, Outcome, as_markdown, as_records, as_text, ranked
 from twin.config import validate
 from twin.errors import InputError
 from twin.trace.engine import TraceSettings
@@ -139,8 +139,8 @@ def test_one_at_a_time_gives_the_size_of_every_error(scene, traced, tmp_path):
     aside = quantity(
         "aside", "access_points.AP1.position_m.y", "add", "m", kind="choice", values=[0.5]
     )
-    plan, records = run_sweep(sweep(scene(louder, aside, WALLS)), tmp_path / "s.jsonl")
-    assert len(records) == len(traced) == 3 * 4 + 1
+    plan, records = run_sweep(sweep(scene(louder, aside, WALLS), samples=5), tmp_path / "s.jsonl")
+    assert len(records) == len(traced) == 3 * 5 + 1
     found = by_output(rank(plan, records))
     rss, range_m = places(found["rss_db"]), places(found["range_m"])
     assert rss["power"].index == pytest.approx(3.0, abs=1e-5)
@@ -193,7 +193,7 @@ def test_total_indices_count_what_factors_do_together(scene):
     assert indices == pytest.approx({"power": 1.0, "place": 1.0, "walls": 0.0}, abs=0.1)
 
 
-@pytest.mark.parametrize(("design", "samples"), [("morris", 4), ("sobol", 4), ("oat", 4)])
+@pytest.mark.parametrize(("design", "samples"), [("morris", 5), ("sobol", 8), ("oat", 5)])
 def test_an_output_that_never_changes_has_indices_of_zero(scene, design, samples):
     plan = plan_sweep(sweep(scene(POWER, WALLS), design, samples))
     ranking = ranked_by(plan, lambda _: 0.0)
@@ -202,7 +202,7 @@ def test_an_output_that_never_changes_has_indices_of_zero(scene, design, samples
 
 @pytest.mark.usefixtures("traced")
 def test_elementary_effects_of_a_linear_output(scene, tmp_path):
-    plan, records = run_sweep(sweep(scene(POWER, WALLS), "morris", 3), tmp_path / "s.jsonl")
+    plan, records = run_sweep(sweep(scene(POWER, WALLS), "morris", 5), tmp_path / "s.jsonl")
     rss = places(by_output(rank(plan, records))["rss_db"])
     # Levels span seven eighths of the 2 dB.
     assert rss["power"].index == pytest.approx(1.75, abs=1e-4)
@@ -328,7 +328,7 @@ def test_correlated_quantities_moves_and_placements_are_factors(scene, traced, t
 
 @pytest.mark.usefixtures("traced")
 def test_reports_say_what_was_found(scene, tmp_path):
-    made = sweep(scene(POWER, PLACE), "sobol", 4)
+    made = sweep(scene(POWER, PLACE), "sobol", 8)
     text = report_sweep(made, tmp_path / "out")
     rankings = rank(*run_sweep(made, tmp_path / "out" / "samples.jsonl"))
     flat = json.loads((tmp_path / "out" / "sensitivity.json").read_text())
@@ -340,6 +340,36 @@ def test_reports_say_what_was_found(scene, tmp_path):
     assert "| 1 | power |" in (tmp_path / "out" / "sensitivity.md").read_text()
     assert text == as_text(rankings)
     assert "1  power" in text
+    assert TOO_FEW not in text
+
+
+@pytest.mark.usefixtures("traced")
+def test_reports_keep_silent_factors_off_the_list(scene, tmp_path):
+    # In free space, walls do nothing.
+    text = report_sweep(sweep(scene(POWER, WALLS), samples=5), tmp_path / "out")
+    page = (tmp_path / "out" / "sensitivity.md").read_text()
+    assert "  1  power" in text
+    assert "others (1): no effect seen" in text
+    assert "all (2): no effect seen" in text
+    assert "walls" not in text
+    assert "| walls |" not in page
+    assert "others (1): no effect seen." in page
+    # The records hold all of them.
+    flat = json.loads((tmp_path / "out" / "sensitivity.json").read_text())
+    assert {record["factor"] for record in flat} == {"power", "walls"}
+
+
+@pytest.mark.parametrize(
+    ("design", "few", "enough"), [("oat", 4, 5), ("morris", 4, 5), ("sobol", 4, 8)]
+)
+def test_few_samples_give_no_interval(scene, design, few, enough):
+    for samples, known in ((few, False), (enough, True)):
+        plan = plan_sweep(sweep(scene(POWER, WALLS), design, samples))
+        ranking = ranked_by(plan, lambda u: u.get("power", 0.0))
+        bounds = {type(bound) for place in ranking.places for bound in (place.low, place.high)}
+        assert bounds == ({float} if known else {type(None)})
+        assert (TOO_FEW in as_text([ranking])) is not known
+        assert (TOO_FEW in as_markdown([ranking])) is not known
 
 
 @pytest.mark.usefixtures("traced")

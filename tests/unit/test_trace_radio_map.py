@@ -188,6 +188,8 @@ def test_cells_of_a_storey_count_from_its_floor():
     # Its furniture is one floor down.
     assert map_cells(scene, pitch_m=0.5, height_m=0.7).free.sum() < 2 * cells.free.sum() + 7
     assert cells.free.sum() == 5 * 7
+    assert (cells.storey, map_cells(scene, pitch_m=0.5).storey) == ("high", "low")
+    assert map_cells(box(), pitch_m=0.5).storey == ""
 
 
 def test_outdoors_a_map_covers_the_ground_but_for_houses():
@@ -221,8 +223,11 @@ def test_outdoors_a_map_covers_the_ground_but_for_houses():
         ({"max_cells": 0}, "max_cells"),
         ({"height_m": -1.0}, "height_m"),
         ({"height_m": float("inf")}, "height_m"),
-        # Above the ceiling nothing is free.
-        ({"height_m": 9.0}, "pitch_m"),
+        # Above the ceiling, or so close below it, nothing is free.
+        ({"height_m": 9.0}, "height_m"),
+        ({"height_m": 2.46}, "height_m"),
+        ({"height_m": 0.0}, "height_m"),
+        ({"pitch_m": 50.0}, "pitch_m"),
     ],
 )
 def test_cells_that_make_no_sense_are_refused(options, key):
@@ -273,6 +278,24 @@ def test_fields_of_a_map(mapped):
     for field in fields.values():
         assert np.isnan(field.values[~free]).all()
         assert field.low < field.high
+
+
+def test_a_map_and_its_picture_name_the_storey(tmp_path):
+    content = copy.deepcopy(SOUND)
+    room = content.pop("room")
+    content["storeys"] = [
+        {"name": "low", "bottom_m": 0, **room},
+        {"name": "high", "bottom_m": 2.5, **room},
+    ]
+    scene = validate(content, Scene, "s")
+    for named, shown, words in (
+        (None, "low", "storey low, 1.1 m above its floor, "),
+        ("high", "high", "storey high, 1.5 m above its floor, "),
+    ):
+        found = radio_map(scene, TraceSettings(max_depth=0), max_cells=30, storey=named)
+        assert found.attrs["storey"] == shown
+        map_picture(scene, found, tmp_path / "map.svg")
+        assert words in (tmp_path / "map.svg").read_text()
 
 
 def test_picture_shows_the_map(mapped, tmp_path):

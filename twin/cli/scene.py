@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,6 +32,17 @@ Rays = Annotated[int, typer.Option("--rays", help="Rays of each access point in 
 Storey = Annotated[
     str | None, typer.Option("--storey", help="Name of a storey; all of them where not given.")
 ]
+MapStorey = Annotated[
+    str | None,
+    typer.Option("--storey", help="Storey of the map; the first where none is named."),
+]
+# What the command line calls what a map calls otherwise.
+_MAP_OPTIONS = {
+    "max_cells": "--cells",
+    "pitch_m": "--cells",
+    "height_m": "--height",
+    "storey": "--storey",
+}
 
 
 class Source(StrEnum):
@@ -137,11 +151,11 @@ def scene_map(
         Path | None,
         typer.Option(help="Zarr store to write, a picture beside it; else the scene's name."),
     ] = None,
-    cells: Annotated[int, typer.Option(help="Cells at most, over the whole plan.")] = 10_000,
+    cells: Annotated[int, typer.Option(min=1, help="Cells at most, over the whole plan.")] = 10_000,
     height: Annotated[
         float | None, typer.Option(help="Above the floor [m]; else that of the receivers.")
     ] = None,
-    storey: Storey = None,
+    storey: MapStorey = None,
     max_depth: Depth = 3,
     rays: Rays = 100_000,
 ) -> None:
@@ -152,9 +166,10 @@ def scene_map(
 
     loaded = load_scene(scene)
     store = output if output is not None else Path(f"{loaded.name}-map.zarr")
-    found = radio_map(
-        loaded, _settings(max_depth, rays), max_cells=cells, height_m=height, storey=storey
-    )
+    with _as_options("twin scene map"):
+        found = radio_map(
+            loaded, _settings(max_depth, rays), max_cells=cells, height_m=height, storey=storey
+        )
     write_map(found, store)
     picture = store.with_suffix(".png")
     map_picture(loaded, found, picture)
@@ -173,8 +188,9 @@ def scene_view(
         bool,
         typer.Option("--radio/--no-radio", help="Trace a radio map and the paths of receivers."),
     ] = True,
-    cells: Annotated[int, typer.Option(help="Cells of the radio map at most.")] = 2_500,
-    receivers: Annotated[int, typer.Option(help="Receivers with paths at most.")] = 100,
+    cells: Annotated[int, typer.Option(min=1, help="Cells of the radio map at most.")] = 2_500,
+    storey: MapStorey = None,
+    receivers: Annotated[int, typer.Option(min=1, help="Receivers with paths at most.")] = 100,
     max_depth: Depth = 3,
     rays: Rays = 100_000,
 ) -> None:
@@ -182,24 +198,29 @@ def scene_view(
     from twin.scene.library import load_scene
     from twin.scene.view import write_page
 
+    if storey is not None and not radio:
+        cure = "Leave one of the two out"
+        raise InputError(
+            [Fault("twin scene view", "--storey", "a map (no --no-radio)", "--no-radio", cure)]
+        )
     loaded = load_scene(scene)
     path = output if output is not None else Path(f"{loaded.name}.html")
     if not radio:
         write_page(loaded, path)
     else:
+        import numpy as np
+
         from twin.scene.receivers import receiver_points
         from twin.trace.polylines import path_lines
         from twin.trace.radio_map import radio_map
 
         settings = _settings(max_depth, rays)
         points = receiver_points(loaded)
-        chosen = points[:: max(1, -(-len(points) // receivers))]
-        write_page(
-            loaded,
-            path,
-            radio_map=radio_map(loaded, settings, max_cells=cells),
-            links=path_lines(loaded, settings, chosen),
-        )
+        chosen = np.arange(0, len(points), max(1, -(-len(points) // receivers)))
+        with _as_options("twin scene view"):
+            found = radio_map(loaded, settings, max_cells=cells, storey=storey)
+        links = path_lines(loaded, settings, points[chosen], chosen)
+        write_page(loaded, path, radio_map=found, links=links)
     typer.echo(f"Page: {path}")
 
 
@@ -213,7 +234,7 @@ def scene_new(
     ],
     to: To,
     name: Annotated[str | None, typer.Option(help="Of the scene; else the folder's.")] = None,
-    seed: Annotated[int, typer.Option(help="Draws all that is not given.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Draws all that is not given.")] = 0,
     source: Annotated[
         Path | None, typer.Option(help="OpenStreetMap extract; for the campus.")
     ] = None,
@@ -226,7 +247,7 @@ def scene_new(
     from twin.scene.templates.new import new_scene
 
     folder = new_scene(template, to, name=name, seed=seed, source=source, **_sizes(size or []))
-    _written(folder)
+    _written(folder, named=name is not None)
 
 
 def _sizes(given: list[str]) -> dict[str, float]:
@@ -288,11 +309,12 @@ def scene_import(
 ) -> None:
     """Make a scene from what others have drawn; what they leave open is stated as assumed."""
     from twin.cli.importing import Request, import_scene
+    from twin.scene.library import name_from_folder
 
     request = Request(
         source=source,
         to=to,
-        name=name if name is not None else to.resolve().name,
+        name=name if name is not None else name_from_folder(to),
         kind=(kind or _kind(source)).value,
         frequency_ghz=frequency,
         bandwidth_mhz=bandwidth,
@@ -304,7 +326,7 @@ def scene_import(
         scale=scale,
         y_up=y_up,
     )
-    _written(import_scene(request))
+    _written(import_scene(request), named=name is not None)
 
 
 def _kind(source: str) -> Source:
@@ -370,7 +392,24 @@ def _settings(max_depth: int, rays: int) -> TraceSettings:
     return validate({"max_depth": max_depth, "rays_per_round": rays}, TraceSettings, "options")
 
 
-def _written(folder: Path) -> None:
+@contextmanager
+def _as_options(command: str) -> Iterator[None]:
+    """Faults of a map under the names of the options that they are about."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(
+            [
+                replace(fault, where=command, key=_MAP_OPTIONS.get(fault.key, fault.key))
+                if fault.where == "map"
+                else fault
+                for fault in error.faults
+            ]
+        ) from error
+
+
+def _written(folder: Path, *, named: bool) -> None:
+    """Say what was made; also under which name, where the folder's own is none for a scene."""
     from twin.scene.library import load_scene
     from twin.scene.receivers import receiver_points
 
@@ -379,4 +418,6 @@ def _written(folder: Path) -> None:
         f"Scene: {folder} ({len(made.access_points)} access points, "
         f"{len(receiver_points(made))} receiver points)"
     )
+    if not named and made.name != folder.resolve().name:
+        typer.echo(f"Name: {made.name}, as {folder.resolve().name!r} is none for a scene")
     typer.echo(f"Assumed: {len(made.assumptions)} things, listed in scene.yaml")

@@ -21,6 +21,13 @@ class Normal(StrictModel):
     """Normal distribution; truncated where `low` or `high` is given.
 
     The mass outside is spread over the inside.
+
+    Args:
+        kind: of the distribution.
+        mean: before it is cut off, in the unit of the quantity.
+        std: standard deviation before it is cut off, in the unit of the quantity.
+        low: least value; none where not given.
+        high: greatest value; none where not given.
     """
 
     kind: Literal["normal"]
@@ -39,7 +46,13 @@ class Normal(StrictModel):
 
 
 class Uniform(StrictModel):
-    """Uniform between low and high."""
+    """Uniform between low and high.
+
+    Args:
+        kind: of the distribution.
+        low: least value, in the unit of the quantity.
+        high: greatest value, in the unit of the quantity.
+    """
 
     kind: Literal["uniform"]
     low: float
@@ -53,7 +66,13 @@ class Uniform(StrictModel):
 
 
 class LogUniform(StrictModel):
-    """Uniform in the logarithm between low and high, both above zero."""
+    """Uniform in the logarithm between low and high, both above zero.
+
+    Args:
+        kind: of the distribution.
+        low: least value, in the unit of the quantity.
+        high: greatest value, in the unit of the quantity.
+    """
 
     kind: Literal["loguniform"]
     low: Annotated[float, Field(gt=0.0)]
@@ -67,14 +86,25 @@ class LogUniform(StrictModel):
 
 
 class Bernoulli(StrictModel):
-    """True with a probability."""
+    """True with a probability.
+
+    Args:
+        kind: of the distribution.
+        probability: of true.
+    """
 
     kind: Literal["bernoulli"]
     probability: Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class Choice(StrictModel):
-    """One of several values, equally likely unless weighted (weights need not add up to one)."""
+    """One of several values, equally likely unless weighted (weights need not add up to one).
+
+    Args:
+        kind: of the distribution.
+        values: that may be drawn.
+        weights: one for each value.
+    """
 
     kind: Literal["choice"]
     values: Annotated[tuple[Value, ...], Field(min_length=1)]

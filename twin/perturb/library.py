@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from twin.config import read_yaml
+from twin.errors import Fault, InputError
 from twin.perturb.check import check_table
 from twin.perturb.migrate import table_of
 from twin.perturb.table import PerturbationTable
@@ -30,5 +31,14 @@ def load_table(path_or_name: str | Path, scene: Scene) -> PerturbationTable:
         path = scene_path(path_or_name).parent / TABLE_FILE
     elif path.is_dir():
         path = path / TABLE_FILE
+    if not path.exists():
+        fault = Fault(
+            str(path),
+            "",
+            f"a perturbation table ({TABLE_FILE}) beside the scene",
+            "nothing there",
+            "docs/perturbation.md says what it holds, docs/first-scene.md has a small one",
+        )
+        raise InputError([fault])
     content = read_yaml(path)
     return table_of(content, str(path), lambda table, where: check_table(table, scene, where))

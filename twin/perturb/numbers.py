@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from twin.perturb.table import Correlation, PerturbationTable, Quantity, Varies
+from twin.perturb.table import PerturbationTable, Quantity, Varies, correlation_root
 from twin.perturb.targets import elements, key, moved_furniture
 from twin.scene.declaration import Scene
 from twin.scene.fields import Leaf, leaves
@@ -19,8 +19,6 @@ from twin.seeds import stream
 # What the factor common to a quantity's elements is called; no part of a scene has this name.
 COMMON = "*"
 _ABOVE_ZERO, _BELOW_ONE = 2.0**-54, math.nextafter(1.0, 0.0)
-# Below this a pivot of a correlation matrix is rounding.
-_NOTHING = 1e-9
 
 
 class Source(Protocol):
@@ -154,7 +152,7 @@ def _groups(
     """Quantities that are drawn together, and the root of their correlation matrix."""
     by_name = {quantity.name: quantity for quantity in table.quantities}
     groups = [
-        ([by_name[name] for name in correlation.quantities], _root(correlation))
+        ([by_name[name] for name in correlation.quantities], correlation_root(correlation.matrix))
         for correlation in table.correlations
     ]
     taken = {name for correlation in table.correlations for name in correlation.quantities}
@@ -200,21 +198,3 @@ def _scores(group: Sequence[Quantity], element: str, source: Source) -> list[flo
 def _mixed(root: Sequence[Sequence[float]], scores: Sequence[float]) -> list[float]:
     # Term by term: the order of a library's sum would decide the last bit.
     return [sum(weight * score for weight, score in zip(row, scores, strict=True)) for row in root]
-
-
-def _root(correlation: Correlation) -> list[list[float]]:
-    """Lower root L of a correlation matrix L L^T (Cholesky, which takes singular matrices here).
-
-    The first quantity keeps its number; no library's rounding decides what is drawn.
-    """
-    matrix, size = correlation.matrix, len(correlation.matrix)
-    root = [[0.0] * size for _ in range(size)]
-    for j in range(size):
-        pivot = matrix[j][j] - sum(root[j][k] ** 2 for k in range(j))
-        if pivot <= _NOTHING:
-            continue
-        root[j][j] = math.sqrt(pivot)
-        for i in range(j + 1, size):
-            known = sum(root[i][k] * root[j][k] for k in range(j))
-            root[i][j] = (matrix[i][j] - known) / root[j][j]
-    return root

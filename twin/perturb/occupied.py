@@ -17,12 +17,15 @@ from twin.scene.motion import person_as_furniture
 from twin.scene.obstacles import CLEARANCE_M
 from twin.scene.openings import hole_of
 from twin.scene.street_shapes import footprint, vehicle_surface
+from twin.scene.wall_paths import wall_path
 
 Points = npt.NDArray[np.float64]
 
 # Things that touch are told from things that overlap by taking this off all sides of a footprint.
 _TOUCH_M = 1e-3
 _ROUNDING_M = 1e-9
+# By how much two things may share more than before: m2, of sheets and lines m.
+_MORE = 1e-6
 
 
 class _Blocker(NamedTuple):
@@ -66,18 +69,23 @@ class Occupied:
 
         It keeps `gap_m` from everything that it shares a height with, 5 cm from access points and
         receiver points, and it stays inside its storey. `before`: the same thing where it is
-        known to stand; what was nearer to it there may be as near again.
+        known to stand; what was nearer to it there may be as near again, and share as much of its
+        footprint with it as it did there, such as a chair under a desk.
         """
         shape = shapely.Polygon(item.footprint())
         inner = shape.buffer(-_TOUCH_M, join_style="mitre")
         near = self._near(item, shape, gap_m)
+        others = self._of(near)
         wanted = np.maximum(gap_m, self._extents[near, 6])
+        distance = shapely.distance(inner, others)
         if before is not None:
             old = shapely.Polygon(before.footprint()).buffer(-_TOUCH_M, join_style="mitre")
-            had = shapely.distance(old, self._of(near)) - _TOUCH_M
-            wanted = np.minimum(wanted, had)
-        distance = shapely.distance(inner, self._of(near)) - _TOUCH_M
-        if (distance < wanted - _ROUNDING_M).any():
+            had = shapely.distance(old, others)
+            wanted = np.minimum(wanted, had - _TOUCH_M)
+            shared = others[(had == 0.0) & (distance == 0.0)]
+            if (_shared(inner, shared) > _shared(old, shared) + _MORE).any():
+                return False
+        if (distance - _TOUCH_M < wanted - _ROUNDING_M).any():
             return False
         if not self._inside(item, shape, before):
             return False
@@ -98,8 +106,8 @@ class Occupied:
             [index for index in np.flatnonzero(mask) if self._names[index] != itself], np.int64
         )
 
-    def _of(self, near: npt.NDArray[np.int64]) -> list[shapely.Geometry]:
-        return [self._shapes[index] for index in near]
+    def _of(self, near: npt.NDArray[np.int64]) -> npt.NDArray[np.object_]:
+        return np.array([self._shapes[index] for index in near], dtype=np.object_)
 
     def _inside(self, item: Furniture, shape: shapely.Polygon, before: Furniture | None) -> bool:
         shell = shell_of(self._scene, item.storey)
@@ -123,6 +131,13 @@ class Occupied:
             return False
         plan = shapely.points(points[mask, :2])
         return bool((shapely.distance(shape, plan) < clear).any())
+
+
+def _shared(shape: shapely.Polygon, others: npt.NDArray[np.object_]) -> npt.NDArray[np.float64]:
+    """Area [m2] that a shape has in common with each of others, of lines the length [m]."""
+    common = shapely.intersection(shape, others)
+    flat = shapely.get_dimensions(others) < 2
+    return np.asarray(np.where(flat, shapely.length(common), shapely.area(common)))
 
 
 def _extent(blocker: _Blocker) -> tuple[float, ...]:
@@ -173,7 +188,7 @@ def _walls(scene: Scene) -> Iterator[_Blocker]:
             top = np.inf if ceiling is None else ceiling
             if wall.height_m is not None:
                 top = bottom + wall.height_m
-            path = shapely.LineString(wall.shifted_path())
+            path = shapely.LineString(wall_path(scene, wall))
             yield _Blocker(f"wall {wall.name}", path, bottom, top)
     for opening in scene.openings:
         hole = None if opening.wall in missing else hole_of(scene, opening)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,11 +20,17 @@ from twin.perturb.severity import combine, neutral
 from twin.perturb.table import PerturbationTable
 from twin.perturb.targets import key, targets
 from twin.scene.check import check
+from twin.scene.checks.site import which
 from twin.scene.declaration import Scene
 from twin.scene.fields import Value, leaves
-from twin.scene.receivers import paired_points
+from twin.scene.obstacles import CLEARANCE_M, covered, settled
+from twin.scene.radio import ReceiverArea
+from twin.scene.receivers import in_place, paired_areas, paired_points
 
 NOMINAL = -1
+# Obstacles that a fault calls by name.
+_NAMED = 4
+_Pairs = list[tuple[ReceiverArea, npt.NDArray[np.float64]]]
 
 
 @dataclass(frozen=True)
@@ -78,9 +84,9 @@ def realise(
 
     Raises:
         InputError: the table does not fit the scene, or the draw gives a place that cannot be (an
-            access point outside the room, a receiver inside furniture) or, beyond severity 1, a
-            value out of range; names the draws behind it. Nothing is drawn again: that would bend
-            the declared distributions in silence.
+            access point outside the room, furniture or a person on one of the receivers of the
+            scene as declared) or, beyond severity 1, a value out of range; names the draws behind
+            it. Nothing is drawn again: that would bend the declared distributions in silence.
     """
     if realisation < 0:
         raise ValueError(f"realisation: expected zero or greater, found {realisation}")
@@ -165,20 +171,79 @@ def _realised(
             holder[last] = combine(holder[last], drawn[name], quantity.apply)
     changed = validate(content, Scene, where).in_folder(scene.folder)
     made = Realisation(scene, changed, index, severity, drawn, units)
-    refuse(_with_draws(fault, made, reached) for fault in check(changed, where))
+    pairs = list(paired_areas(scene, changed))
+    refuse(_faults(made, pairs, reached, where))
     if not table.moves and not table.placements:
         return made
-    changed, objects = rearranged(changed, table, made.points(), source, severity)
+    points = np.concatenate([part for _, part in pairs])
+    changed, objects = rearranged(changed, table, points, source, severity)
     for draw in object_draws(table, scene):
         units[draw.key] = draw.unit
         reached[draw.key] = [f"furniture.{draw.furniture}"]
     made = Realisation(scene, changed, index, severity, drawn | objects, units)
-    refuse(_with_draws(fault, made, reached) for fault in check(changed, where))
+    refuse(_faults(made, pairs, reached, where))
     return made
 
 
-def _with_draws(fault: Fault, changed: Realisation, reached: dict[str, list[str]]) -> Fault:
-    """The fault, with the draws that moved what it speaks of."""
+def _faults(
+    made: Realisation, pairs: _Pairs, reached: dict[str, list[str]], where: str
+) -> Iterator[Fault]:
+    """What cannot be about a realisation, with the draws behind it."""
+    told = set()
+    for fault in check(made.scene, where):
+        told.add(fault.key)
+        drawn = _behind(fault, made, reached)
+        yield replace(fault, cure=drawn or fault.cure)
+    for fault in _lost_points(made, pairs, where):
+        if fault.key in told:
+            # None of the area's points is left.
+            continue
+        drawn = _behind(fault, made, reached)
+        yield replace(fault, cure=f"{drawn}. {fault.cure}" if drawn else fault.cure)
+
+
+def _lost_points(made: Realisation, pairs: _Pairs, where: str) -> Iterator[Fault]:
+    """Receivers of areas that leave points out, where nobody can stand in the changed scene.
+
+    A check of that scene sees none of them: there they would be left out, but points are those of
+    the scene as declared. Of other areas it sees all.
+    """
+    judged = [(area, points) for area, points in pairs if area.blocked == "leave_out"]
+    if not judged:
+        return
+    scene = settled(made.scene)
+    # Once for all areas: what covers anything is dear to find.
+    obstacles = covered(scene, np.concatenate([points for _, points in judged]))
+    start = 0
+    for area, points in judged:
+        end = start + len(points)
+        in_way = {name: mask[start:end] for name, mask in obstacles.items()}
+        start = end
+        outside = ~in_place(scene, area, points)
+        if outside.any():
+            yield Fault(
+                where,
+                f"receivers.{area.name}",
+                "the receivers of the scene as declared where they can be, "
+                f"{CLEARANCE_M:g} m clear of walls, floors, ceilings and ground",
+                f"{which(points, outside)} outside",
+                "Keep the area clear of where walls, ceilings and heights may come, or draw less",
+            )
+        names = [name for name, mask in in_way.items() if mask.any()]
+        if names:
+            blocked = np.logical_or.reduce(list(in_way.values()))
+            rest = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            yield Fault(
+                where,
+                f"receivers.{area.name}",
+                f"nothing in, or within {CLEARANCE_M:g} m of, a receiver of the scene as declared",
+                f"{which(points, blocked)} covered by {', '.join(names[:_NAMED])}{rest}",
+                "Keep the area clear of where these may come to stand, or draw less",
+            )
+
+
+def _behind(fault: Fault, changed: Realisation, reached: dict[str, list[str]]) -> str:
+    """The draws that moved what a fault speaks of, in words; empty where there are none."""
     text = f"{fault.expected} {fault.found}"
 
     def concerns(path: str) -> bool:
@@ -186,7 +251,9 @@ def _with_draws(fault: Fault, changed: Realisation, reached: dict[str, list[str]
         mine = f"{path}.".startswith(f"{fault.key}.") or fault.key.startswith(f"{path}.")
         # Another part may have moved into the way: the obstacle it names, or the shell of the room.
         obstacle = len(steps) > 1 and f"{steps[1]!r}" in text
-        return mine or obstacle or steps[0] in ("room", "storeys")
+        walked = steps[0] == "time_s" and ("person '" in text or "vehicle '" in text)
+        scattered = steps[0] == "clutter" and f"furniture '{steps[1]}_" in text
+        return mine or obstacle or walked or scattered or steps[0] in ("room", "storeys")
 
     behind = [
         f"{name} = {value:.4g} {changed.units[name]}"
@@ -195,5 +262,4 @@ def _with_draws(fault: Fault, changed: Realisation, reached: dict[str, list[str]
         for name, value in changed.drawn.items()
         if any(concerns(path) for path in reached[name])
     ]
-    cure = "Drawn: " + ", ".join(behind) if behind else fault.cure
-    return Fault(fault.where, fault.key, fault.expected, fault.found, cure)
+    return "Drawn: " + ", ".join(behind) if behind else ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -23,6 +25,11 @@ Tries = Annotated[int, Field(ge=1, le=10_000)]
 
 # Rounding of a matrix that people write with a few digits.
 _NEGATIVE = -1e-6
+# Below this a pivot of a correlation matrix counts as none. No positive semi-definite matrix then
+# has a correlation that its root misses by more than the square root of it.
+_NOTHING = 1e-11
+# What a root may miss of a correlation.
+_MISSED = 1e-5
 
 
 class Quantity(StrictModel):
@@ -38,7 +45,9 @@ class Quantity(StrictModel):
         varies: anew in each realisation, between days only (see
             `PerturbationTable.realisations_per_day`), or drawn once for all realisations.
         apply: how the draw changes the declared value.
+        distribution: that the draw comes from.
         unit: of the draw; checked against the scene ("1" for factors, truth values and texts).
+        description: why it is uncertain, and where its spread is from.
     """
 
     name: QuantityName
@@ -58,6 +67,10 @@ class Correlation(StrictModel):
     All of them have one draw each, or draws for the same elements; then the draws of an element
     belong together. The matrix holds the correlations of the normal scores, which are those of
     the values themselves where the distributions are normal.
+
+    Args:
+        quantities: by name, two at least.
+        matrix: a row and a column for each of them in that order; symmetric, ones on its diagonal.
     """
 
     quantities: Annotated[tuple[QuantityName, ...], Field(min_length=2)]
@@ -79,7 +92,38 @@ class Correlation(StrictModel):
                 "a positive semi-definite `matrix`: these correlations cannot hold together "
                 f"(least eigenvalue {least:.3g})"
             )
+        root = np.array(correlation_root(self.matrix))
+        missed = float(np.abs(root @ root.T - matrix).max())
+        if missed > _MISSED:
+            raise ValueError(
+                "a `matrix` whose correlations hold together: next to a correlation of almost 1 or "
+                f"-1 others would be missed by {missed:.3g}; write such a pair as 1 or -1, with "
+                "the same correlations to all others"
+            )
         return self
+
+
+def correlation_root(matrix: Sequence[Sequence[float]]) -> list[list[float]]:
+    """Lower root L of a correlation matrix L L^T (Cholesky, which takes singular matrices here).
+
+    The first quantity keeps its number; no library's rounding decides what is drawn. Rows have
+    length one, so that whatever is mixed by them keeps its distribution.
+
+    Args:
+        matrix: (n, n), symmetric with ones on its diagonal, positive semi-definite.
+    """
+    size = len(matrix)
+    root = [[0.0] * size for _ in range(size)]
+    for j in range(size):
+        pivot = matrix[j][j] - sum(root[j][k] ** 2 for k in range(j))
+        if pivot <= _NOTHING:
+            continue
+        root[j][j] = math.sqrt(pivot)
+        for i in range(j + 1, size):
+            known = sum(root[i][k] * root[j][k] for k in range(j))
+            root[i][j] = (matrix[i][j] - known) / root[j][j]
+    lengths = [math.sqrt(sum(weight**2 for weight in row)) for row in root]
+    return [[weight / length for weight in row] for row, length in zip(root, lengths, strict=True)]
 
 
 class Move(StrictModel):
@@ -94,6 +138,7 @@ class Move(StrictModel):
             where that is smaller.
         tries: places that are drawn at most. Where none of them is free it stays where it is.
         varies: see `Quantity`.
+        description: why it is moved.
     """
 
     name: QuantityName
@@ -119,6 +164,7 @@ class Placement(StrictModel):
         gap_m: kept to walls and to what else stands there.
         tries: places that are drawn at most. Where none of them is free the thing is left out.
         varies: see `Quantity`.
+        description: what these things are.
     """
 
     name: QuantityName
@@ -139,7 +185,13 @@ class PerturbationTable(StrictModel):
     """All that is uncertain about one scene.
 
     Args:
+        schema_version: what kind of file this is, and of which version.
+        scene: name of the scene that it stands beside.
         realisations_per_day: realisations 0 to n - 1 are visits of one day, and so on.
+        quantities: values of the scene that are drawn.
+        correlations: which quantities are drawn together.
+        moves: furniture that stands elsewhere.
+        placements: things that may be there or not, at random places.
     """
 
     model_config = ConfigDict(title="Fingertwin perturbation table")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,7 @@ class Cells:
         pitch_m: side of a cell.
         free: (h, w) whether a centre lies in the place and clear of all that stands or hangs
             there.
+        storey: that the map is of, where the scene has storeys.
     """
 
     x: _Floats
@@ -41,6 +42,7 @@ class Cells:
     floor_m: float
     pitch_m: float
     free: _Mask
+    storey: str = ""
 
     def points(self) -> _Floats:
         """Centres (n, 3) [m] of the free cells, row by row."""
@@ -87,7 +89,8 @@ def map_cells(
         if len(x) * len(y) > MOST_CELLS
         else []
     )
-    cells = Cells(x, y, floor + height_m, floor, pitch_m, _inside(place, x, y))
+    name = shell.name if shell is not None and scene.storeys else ""
+    cells = Cells(x, y, floor + height_m, floor, pitch_m, _inside(place, x, y), name)
     points = cells.points()
     free = within_shell(scene, storey, points)
     for mask in covered(scene, points).values():
@@ -99,7 +102,7 @@ def map_cells(
     if not inside.any():
         found = f"{len(points)} cells of {pitch_m:g} m, none free at {height_m:g} m"
         refuse([Fault("map", "pitch_m", "a cell in the place where nothing stands", found)])
-    return Cells(x, y, floor + height_m, floor, pitch_m, inside)
+    return replace(cells, free=inside)
 
 
 def _faults(
@@ -119,7 +122,22 @@ def _faults(
         faults.append(Fault("map", "max_cells", f"1 to {MOST_CELLS}", str(max_cells)))
     if height_m is not None and not 0.0 <= height_m < np.inf:
         faults.append(Fault("map", "height_m", "zero metres or more", f"{height_m:g}"))
+    elif height_m is not None:
+        faults += _outside_storey(scene, storey, height_m)
     return faults
+
+
+def _outside_storey(scene: Scene, storey: str | None, height_m: float) -> list[Fault]:
+    """The fault of a height above a floor where nobody can stand; see `within_shell`."""
+    shell = shell_of(scene, storey)
+    if shell is None:
+        return []
+    high = shell.height_m - CLEARANCE_M
+    if CLEARANCE_M - 1e-9 <= height_m <= high + 1e-9:
+        return []
+    what = f"storey {shell.name}" if scene.storeys else "room"
+    expected = f"{CLEARANCE_M:g} to {high:g} m in a {what} {shell.height_m:g} m high"
+    return [Fault("map", "height_m", expected, f"{height_m:g} m")]
 
 
 def _place(scene: Scene, storey: str | None) -> shapely.Polygon:

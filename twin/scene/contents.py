@@ -53,6 +53,18 @@ class Furniture(StrictModel):
     Size and material are the catalogue's where they are not given; a ``box`` has to give both.
     `centre_m` is that of its footprint, `bottom_m` counts from the floor of its storey (the first
     where none is named; the ground outdoors).
+
+    Args:
+        name: of the thing.
+        kind: of the catalogue, which gives shape, size and material; a box has neither.
+        centre_m: x and y of the middle of its footprint.
+        size_m: width along x, depth along y and height, before it is turned; the catalogue's where
+            not given.
+        bottom_m: lower side above the floor of its storey, or above the ground.
+        yaw_deg: how far it is turned about its middle, counter-clockwise from +x.
+        material: by its name in `materials`; the catalogue's where not given.
+        present: false for a thing that is not there.
+        storey: by name; the first where none is named.
     """
 
     name: Name
@@ -109,6 +121,18 @@ class Clutter(StrictModel):
 
     The number is that of `density_per_m2` times the area, rounded; places come from a random stream
     of their own, named by scene, clutter and `seed`. What does not fit is said by the check.
+
+    Args:
+        name: of the clutter; its things are called `<name>_<number>`, from 0.
+        kind: of all its things, see furniture.
+        area_m: corners in plan of the area they stand in.
+        density_per_m2: how many of them a square metre.
+        size_m: width, depth and height of each; the catalogue's where not given.
+        material: by its name in `materials`; the catalogue's where not given.
+        gap_m: kept between its things, and to all that stands there.
+        seed: of the places; another seed, other places.
+        present: false for clutter that is not there.
+        storey: by name; the first where none is named.
     """
 
     name: Name
@@ -127,6 +151,16 @@ class Person(StrictModel):
     """Somebody who walks a path to and fro, at the scene's `time_s`: a prism of eight sides.
 
     The default material ``body`` has to be among the scene's materials, as any other.
+
+    Args:
+        name: of the person.
+        path_m: points in plan that are walked along, to the end and back again.
+        start_m: how far along the path at time zero.
+        speed_m_per_s: along the path; negative the other way.
+        size_m: width, depth and height.
+        material: by its name in `materials`.
+        present: false for somebody who is not there.
+        storey: by name; the first where none is named.
     """
 
     name: Name
@@ -143,13 +177,17 @@ class MeshPart(StrictModel):
     """A triangle mesh from a file in the scene's folder: OBJ, PLY, glTF or GLB.
 
     Args:
+        name: of the part.
         file: relative to the scene's folder, never outside it.
         sha256: of the file (hex), so that the scene's digest covers its content.
         materials: the scene's material for a material or group that the file names.
         material: for all that `materials` does not name.
         position_m: where the file's origin comes to lie; `yaw_deg` turns about it, `scale`
             multiplies the file's lengths first.
+        yaw_deg: how far it is turned about its origin, counter-clockwise from +x.
+        scale: factor from the file's lengths to metres.
         y_up: whether the file's y points up, as in glTF.
+        present: false for a part that is not there.
     """
 
     name: Name

@@ -28,9 +28,37 @@ SCHEMA = "fingertwin/scene@2"
 class Scene(StrictModel):
     """A place with its access points and the points where fingerprints are taken.
 
-    Indoors `room` is one shell, `storeys` several, one above or beside the other; outdoors `ground`
+    Indoors `room` is one shell, `storeys` several, one above the other; outdoors `ground`
     and `buildings`; all of them together where a street meets a building seen from inside.
     `time_s` moves people and vehicles.
+
+    Args:
+        schema_version: what kind of file this is, and of which version.
+        name: of the scene: lower-case letters, digits and _, a letter first.
+        title: one line for lists and pictures.
+        source: where the place is from: a survey, a plan, a publication, made up.
+        assumptions: what was guessed, a sentence each.
+        frequency_ghz: carrier of every access point that names none of its own.
+        bandwidth_mhz: bandwidth of every access point that names none of its own.
+        subcarriers: how many, evenly over the bandwidth; channels are computed at each.
+        time_s: the moment at which people and vehicles are where they are.
+        weather: rain along the paths.
+        materials: what surfaces are made of, by the name that other parts use.
+        room: the one shell of a place indoors; its floor lies at z = 0.
+        storeys: the shells of a building of several, instead of `room`.
+        ground: level ground outdoors, at z = 0.
+        buildings: blocks seen from outside.
+        roads: carriageways on the ground.
+        walls: inner walls.
+        openings: doors and windows, in inner walls or in edges of a shell.
+        furniture: things that stand, one by one.
+        clutter: many things of one kind at random places.
+        people: who walks about.
+        vehicles: what drives on the roads.
+        meshes: triangle meshes from files in the scene's folder.
+        access_points: transmitters, one at least.
+        receivers: areas of points where fingerprints are taken, one at least; points are numbered
+            from 0 through all areas in this order.
     """
 
     model_config = ConfigDict(title="Fingertwin scene")

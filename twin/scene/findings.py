@@ -12,7 +12,7 @@ Level = Literal["error", "warning", "note"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")
 
 # Findings of one kind that are written out; the rest of them are counted.
-_WRITTEN_OUT = 8
+_WRITTEN_OUT: dict[Level, int] = {"error": 8, "warning": 8, "note": 3}
 
 
 @dataclass(frozen=True)
@@ -50,25 +50,22 @@ def findings_json(findings: Sequence[Finding]) -> list[dict[str, Any]]:
 def render(findings: Sequence[Finding]) -> str:
     """Findings as text for people: errors first, then warnings, notes, and a line that counts.
 
-    Many of one kind are cut short to the first eight of them, and it says so.
+    Many of one kind are cut short to the first eight of them, notes to three, and it says so.
     """
     lines: list[str] = []
     for level in LEVELS:
         chosen = [finding for finding in findings if finding.level == level]
-        if level == "note":
-            lines += [_note(finding) for finding in chosen]
-            continue
         kinds: dict[tuple[str, str], int] = {}
         for finding in chosen:
             kind = _kind(finding)
             kinds[kind] = kinds.get(kind, 0) + 1
-            if kinds[kind] <= _WRITTEN_OUT:
-                lines += _written(finding)
+            if kinds[kind] <= _WRITTEN_OUT[level]:
+                lines += [_note(finding)] if level == "note" else _written(finding)
         lines += [
-            f"{level:<8} {part}: {count - _WRITTEN_OUT} more of the kind that expected {expected}"
-            " (--json lists them all)"
+            f"{level:<8} {part}: {count - _WRITTEN_OUT[level]} more of the kind that expected "
+            f"{expected} (--json lists them all)"
             for (part, expected), count in kinds.items()
-            if count > _WRITTEN_OUT
+            if count > _WRITTEN_OUT[level]
         ]
     return "\n".join([*lines, summary(findings)])
 

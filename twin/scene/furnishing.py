@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from twin.scene.contents import Clutter, Furniture
+from twin.scene.contents import CATALOGUE, Clutter, Furniture
 from twin.scene.declaration import Scene
-from twin.scene.levels import shell_of
+from twin.scene.levels import floor_m, shell_of
 from twin.scene.openings import hole_of
 from twin.scene.point_plans import declared_points
 from twin.scene.radio import RandomArea
@@ -135,8 +135,12 @@ def _taken(scene: Scene, clutter: Clutter) -> list[shapely.Geometry]:
         for wall in scene.walls
         if beside(wall.storey)
     ]
+    # One that hangs well above is in nothing's way, wherever a perturbation moves it.
+    top = floor_m(scene, clutter.storey) + _height_m(clutter) + _FROM_ACCESS_POINTS_M
     posts = [
-        shapely.Point(ap.position_m[:2]).buffer(_FROM_ACCESS_POINTS_M) for ap in scene.access_points
+        shapely.Point(ap.position_m[:2]).buffer(_FROM_ACCESS_POINTS_M)
+        for ap in scene.access_points
+        if ap.position_m[2] < top
     ]
     holes = (hole_of(scene, opening) for opening in scene.openings)
     passages = [
@@ -161,6 +165,11 @@ def _receivers(scene: Scene, clutter: Clutter) -> npt.NDArray[np.object_]:
     x, y = np.concatenate(near).T
     inside = (x > west - reach) & (x < east + reach) & (y > south - reach) & (y < north + reach)
     return np.asarray(shapely.points(x[inside], y[inside]))
+
+
+def _height_m(clutter: Clutter) -> float:
+    size = CATALOGUE[clutter.kind].size_m if clutter.size_m is None else clutter.size_m
+    return size[2]
 
 
 def _shell_name(scene: Scene, storey: str | None) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,14 +21,31 @@ from twin.scene.quantities import (
     Thickness,
 )
 
+
+def _itu_names(schema: dict[str, Any]) -> None:
+    """Lists the names for editors; which of them fit a carrier is for the check to say."""
+    # Materials are made of what is declared here.
+    from twin.scene.materials import ITU_P2040
+
+    schema["enum"] = list(ITU_P2040)
+
+
+ItuName = Annotated[str, Field(json_schema_extra=_itu_names)]
 Permittivity = Annotated[float, Limits("1", 1.0, 200.0)]
 Conductivity = Annotated[float, Limits("S/m", 0.0, 1e8)]
 
 
 class Layer(StrictModel):
-    """One homogeneous layer: an ITU-R P.2040 material by name, or explicit constants."""
+    """One homogeneous layer: an ITU-R P.2040 material by name, or explicit constants.
 
-    itu: str | None = None
+    Args:
+        itu: a material of ITU-R P.2040-3, table 3, whose constants are taken at the carrier.
+        relative_permittivity: real part, instead of `itu`; together with the conductivity.
+        conductivity_s_per_m: instead of `itu`; together with the permittivity.
+        thickness_m: of the layer.
+    """
+
+    itu: ItuName | None = None
     relative_permittivity: Permittivity | None = None
     conductivity_s_per_m: Conductivity | None = None
     thickness_m: Thickness
@@ -51,9 +68,19 @@ class Material(StrictModel):
     Scales multiply the constants, of every layer where there are layers.
     `scattering_coefficient` is the share of the reflected field that a rough surface scatters
     (Lambertian); it shows in traces with `diffuse` only, but weakens reflections in all.
+
+    Args:
+        itu: a material of ITU-R P.2040-3, table 3, whose constants are taken at the carrier.
+        relative_permittivity: real part, instead of `itu`; together with the conductivity.
+        conductivity_s_per_m: instead of `itu`; together with the permittivity.
+        thickness_m: of the slab.
+        layers: from one side to the other, instead of constants and thickness.
+        permittivity_scale: factor to the relative permittivity, of every layer.
+        conductivity_scale: factor to the conductivity, of every layer.
+        scattering_coefficient: share of the reflected field that the surface scatters; 0 is smooth.
     """
 
-    itu: str | None = None
+    itu: ItuName | None = None
     relative_permittivity: Permittivity | None = None
     conductivity_s_per_m: Conductivity | None = None
     thickness_m: Thickness | None = None
@@ -88,7 +115,17 @@ class Material(StrictModel):
 
 
 class Room(StrictModel):
-    """A shell: a vertical prism over a simple polygon, its floor at z = 0."""
+    """A shell: a vertical prism over a simple polygon, its floor at z = 0.
+
+    Args:
+        outline_m: corners in plan; edge i runs from corner i to corner i + 1, the last one back to
+            the first.
+        wall_offsets_m: shift of each edge, outward; one number an edge, zero where not given.
+        height_m: from floor to ceiling.
+        wall_material: of the outer walls, by its name in `materials`.
+        floor_material: of the floor, by its name in `materials`.
+        ceiling_material: of the ceiling, by its name in `materials`.
+    """
 
     outline_m: Polygon
     wall_offsets_m: tuple[Shift, ...] = ()
@@ -143,6 +180,11 @@ class Storey(Room):
     Where another storey stands on it, its ceiling is left out: the floor above is the one sheet
     between them. `voids_m` are holes in the floor, as for stairs and atriums; what no storey below
     is under a void of is open.
+
+    Args:
+        name: of the storey, as walls, furniture and receivers name it.
+        bottom_m: height of its floor above z = 0.
+        voids_m: holes in its floor, corners in plan of each.
     """
 
     name: Name
@@ -154,6 +196,16 @@ class Wall(StrictModel):
     """An inner wall: one vertical sheet a segment; up to the ceiling where no height is given.
 
     `bottom_m` counts from the floor of its storey, the first where none is named.
+
+    Args:
+        name: of the wall, as openings and perturbations name it.
+        path_m: points in plan, one segment from each to the next.
+        bottom_m: lower rim above the floor of its storey.
+        height_m: from its lower to its upper rim; up to the ceiling where none is given.
+        material: by its name in `materials`.
+        offset_m: shift of the whole wall, to the left seen from its start to its end.
+        present: false for a wall that is not there.
+        storey: by name; the first where none is named.
     """
 
     name: Name
@@ -189,10 +241,21 @@ class Opening(StrictModel):
     floor of the wall's storey.
 
     Args:
-        wall: an inner wall by name, with the number of its `segment`; or
-        edge: an edge of the shell's outline, with the `storey` it belongs to (the first where
-            none is named).
+        name: of the opening.
+        kind: for names and pictures; material and state say what paths meet.
+        wall: an inner wall by name, with the number of its `segment`; or an `edge`.
+        segment: of the inner wall, from 0.
+        edge: an edge of the shell's outline by its number from 0, instead of `wall`; edge i runs
+            from corner i to corner i + 1.
+        storey: of the edge, by name; the first where none is named.
         at_m: from the start of the segment or edge to the near side of the hole.
+        width_m: of the hole, along the wall.
+        bottom_m: lower rim above the floor.
+        height_m: from the lower to the upper rim.
+        material: of the leaf, by its name in `materials`.
+        state: whether the leaf fills the hole or is swung about its hinge.
+        swing_deg: how far an open leaf is swung, positive to the left of the wall seen from its
+            start to its end; 0 for one that slides away.
         hinge: side of the hole the leaf turns about.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from twin.scene.declaration import Scene
 from twin.scene.read import read_scene
 
 SCENE_FILE = "scene.yaml"
+_LONGEST_NAME = 60
 
 
 def library() -> tuple[str, ...]:
@@ -44,6 +46,17 @@ def scene_path(path_or_name: str | Path) -> Path:
             )
         ]
     )
+
+
+def name_from_folder(folder: Path) -> str:
+    """A valid scene name, as near to the folder's own name as can be.
+
+    Lower case; what is no letter (a to z), digit or ``_`` becomes ``_``, and a name that would
+    begin with none of the letters gets ``scene_`` in front.
+    """
+    text = re.sub(r"[^a-z0-9_]", "_", folder.resolve().name.lower())
+    named = text if re.match(r"[a-z]", text) else f"scene_{text.lstrip('_')}"
+    return named[:_LONGEST_NAME].rstrip("_") or "scene"
 
 
 def load_scene(path_or_name: str | Path) -> Scene:

@@ -62,8 +62,11 @@ def map_picture(scene: Scene, radio_map: xr.Dataset, path: Path) -> None:
         bottom = tall - _HEAD_IN - (number // columns + 1) * (height + _TITLE_IN)
         axes = figure.add_axes((left / wide, bottom / tall, width / wide, height / tall))
         _draw(axes, scene, panel, radio_map, field)
+    storey = radio_map.attrs["storey"]
+    above = radio_map.attrs["height_m"] - radio_map.attrs["floor_m"]
+    where = f"storey {storey}, {above:.3g} m above its floor" if storey else f"{above:.3g} m high"
     text = (
-        f"{scene.title}\n{radio_map.attrs['height_m']:.3g} m high, "
+        f"{scene.title}\n{where}, "
         f"{int(radio_map['free'].sum())} cells of {radio_map.attrs['pitch_m']:.3g} m"
     )
     figure.text(_EDGE_IN / wide, 1.0 - 0.15 / tall, text, va="top", fontsize=11)

@@ -18,6 +18,7 @@ from twin.scene.motion import person_as_furniture
 from twin.scene.openings import Hole, hole_of, holes_of_wall
 from twin.scene.street_shapes import footprint, vehicle_surface
 from twin.scene.triangles import near_triangles
+from twin.scene.wall_paths import wall_path
 
 # Of receivers and access points from whatever stands there.
 CLEARANCE_M = 0.05
@@ -34,10 +35,21 @@ def covered(scene: Scene, points: Points) -> dict[str, Mask]:
     return {name: mask for name, mask in _covers(scene, points) if mask.any()}
 
 
+def settled(scene: Scene) -> Scene:
+    """The same scene with its clutter among the furniture, so that it is placed once and for all.
+
+    What stands where does not change; the folder of its meshes is kept.
+    """
+    if not scene.clutter:
+        return scene
+    placed = furnished(scene)[sum(item.present for item in scene.furniture) :]
+    return scene.model_copy(update={"furniture": scene.furniture + placed, "clutter": ()})
+
+
 def within_shell(scene: Scene, storey: str | None, points: Points) -> Mask:
     """Which of the points (n, 3) lie inside a storey, 5 cm clear of walls, floor and ceiling.
 
-    All of them where the scene has no shell.
+    The first storey where none is named; all of them where the scene has no shell.
     """
     shell = next(
         (item for item in scene.shells if storey is None or item.name == storey),
@@ -52,6 +64,24 @@ def within_shell(scene: Scene, storey: str | None, points: Points) -> Mask:
     high = shell.bottom_m + shell.height_m - CLEARANCE_M + 1e-9
     level = (points[:, 2] >= low) & (points[:, 2] <= high)
     return np.asarray(shapely.contains(outline, plan) & clear & level)
+
+
+def outdoors_of(scene: Scene, points: Points) -> Mask:
+    """Which of the points (n, 3) lie 5 cm clear of every shell and, where there is one, the ground.
+
+    Buildings are obstacles, see `covered`.
+    """
+    plan = shapely.points(points[:, :2])
+    free = np.ones(len(points), dtype=np.bool_)
+    for shell in scene.shells:
+        low = shell.bottom_m - CLEARANCE_M
+        high = shell.bottom_m + shell.height_m + CLEARANCE_M
+        level = (points[:, 2] > low) & (points[:, 2] < high)
+        outline = shapely.Polygon(shell.shifted_outline())
+        free &= ~(level & (shapely.distance(outline, plan) < CLEARANCE_M))
+    if scene.ground is not None:
+        free &= points[:, 2] >= CLEARANCE_M - 1e-9
+    return np.asarray(free)
 
 
 def _covers(scene: Scene, points: Points) -> Iterator[tuple[str, Mask]]:
@@ -113,8 +143,7 @@ def inside_wall(scene: Scene, wall: Wall, points: Points) -> Mask:
     top = np.inf if ceiling is None else ceiling
     if wall.height_m is not None:
         top = bottom + wall.height_m
-    path = wall.shifted_path()
-    mask = _near(shapely.LineString(path), bottom, top, points)
+    mask = _near(shapely.LineString(wall_path(scene, wall)), bottom, top, points)
     if not mask.any():
         return mask
     for hole in holes_of_wall(scene, wall):

@@ -32,7 +32,12 @@ VEHICLE_SIZES: dict[str, tuple[float, float, float]] = {
 
 
 class Ground(StrictModel):
-    """Level ground at z = 0; roads, buildings and storeys on it are cut out of its sheet."""
+    """Level ground at z = 0; roads, buildings and storeys on it are cut out of its sheet.
+
+    Args:
+        area_m: corners in plan.
+        material: by its name in `materials`.
+    """
 
     area_m: Polygon
     material: Name
@@ -43,6 +48,17 @@ class Building(StrictModel):
 
     Roofs: ``flat``; ``pyramidal`` over any convex footprint; ``gabled`` over four corners, its
     ridge along the longer sides. `height_m` is that of the eaves above `bottom_m`.
+
+    Args:
+        name: of the building.
+        footprint_m: corners in plan.
+        bottom_m: height it stands at.
+        height_m: of the eaves above `bottom_m`.
+        roof: its form.
+        roof_height_m: from the eaves to the ridge; none for a flat roof.
+        wall_material: by its name in `materials`.
+        roof_material: by its name in `materials`.
+        present: false for a building that is not there.
     """
 
     name: Name
@@ -65,7 +81,15 @@ class Building(StrictModel):
 
 
 class Road(StrictModel):
-    """A carriageway on the ground along a path; lanes are numbered from the left of the path."""
+    """A carriageway on the ground along a path; lanes are numbered from the left of the path.
+
+    Args:
+        name: of the road, as vehicles name it.
+        path_m: points in plan of its middle line.
+        width_m: of all its lanes together.
+        lanes: how many.
+        material: by its name in `materials`.
+    """
 
     name: Name
     path_m: Polyline
@@ -79,6 +103,17 @@ class Vehicle(StrictModel):
 
     It is `at_m` along the road at time zero and moves by `speed_m_per_s` (negative: against the
     road's path); what leaves one end comes in at the other.
+
+    Args:
+        name: of the vehicle.
+        kind: gives the usual size.
+        road: that it drives on, by name.
+        lane: of the road, from 0 at the left of its path.
+        at_m: of its middle along the road at time zero.
+        speed_m_per_s: along the road's path; negative against it.
+        size_m: length, width and height; those of its kind where not given.
+        material: by its name in `materials`.
+        present: false for a vehicle that is not there.
     """
 
     name: Name
@@ -109,6 +144,9 @@ class Weather(StrictModel):
     """What the air does to every path over its length.
 
     `rain_mm_per_h` attenuates after ITU-R P.838-3. Gases, fog and wet surfaces are left out.
+
+    Args:
+        rain_mm_per_h: rate of the rain, everywhere alike; 0 for none.
     """
 
     rain_mm_per_h: Annotated[float, Limits("mm/h", 0.0, 200.0)] = 0.0

@@ -16,6 +16,7 @@ class PathLines:
 
     Args:
         points: (n, 3) [m], receivers.
+        numbers: (n,) int64, what each is called: its place in `receiver_points` of the scene.
         access_points: names of the access points.
         point, access_point: (m,) int64, the ends.
         power_db: (m,) received by transmitted power, antenna patterns included.
@@ -26,6 +27,7 @@ class PathLines:
     """
 
     points: npt.NDArray[np.float64]
+    numbers: npt.NDArray[np.int64]
     access_points: tuple[str, ...]
     point: npt.NDArray[np.int64]
     access_point: npt.NDArray[np.int64]

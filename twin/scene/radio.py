@@ -30,6 +30,12 @@ Blocked = Literal["refuse", "leave_out"]
 class Array(StrictModel):
     """A planar array in the y-z plane of its own frame, which looks along +x; spacings in
     wavelengths of the access point's carrier. A row of n is ``rows: 1, columns: n``.
+
+    Args:
+        rows: elements one above the other.
+        columns: elements side by side.
+        vertical_spacing: between rows.
+        horizontal_spacing: between columns.
     """
 
     rows: Annotated[int, Field(ge=1, le=256)] = 1
@@ -44,6 +50,20 @@ class AccessPoint(StrictModel):
     Yaw turns counter-clockwise from +x, pitch then tilts the look downwards, roll turns about it.
     `power_dbm` is that of the whole array. `frequency_ghz` and `bandwidth_mhz` are the scene's
     where they are not given. One that is not `active` is lost: nobody hears it.
+
+    Args:
+        name: of the access point, as stores, tables and pictures show it.
+        position_m: x, y and z in the frame of the whole scene, whatever the storey.
+        power_dbm: of the whole array.
+        pattern: of one element; `iso` and the dipoles look to all sides, `tr38901` to one.
+        polarisation: vertical, horizontal, both, or both slanted by 45 degrees.
+        array: its elements; a single antenna where not given.
+        yaw_deg: where it looks, counter-clockwise from +x.
+        pitch_deg: how far the look is tilted downwards.
+        roll_deg: how far it is turned about its look.
+        frequency_ghz: its carrier; the scene's where not given.
+        bandwidth_mhz: its bandwidth; the scene's where not given.
+        active: false for one that is lost.
     """
 
     name: Name
@@ -74,6 +94,14 @@ class _Area(StrictModel):
 
     `height_m` counts from the floor of the storey, the first where none is named; from the ground
     outdoors. `blocked` says what becomes of points where something stands as declared.
+
+    Args:
+        name: of the area.
+        height_m: above the floor of the storey, or above the ground.
+        storey: by name; the first where none is named.
+        blocked: what becomes of points where something stands: the scene is refused, or they are
+            left out.
+        kind: how the points lie.
     """
 
     name: Name
@@ -83,7 +111,12 @@ class _Area(StrictModel):
 
 
 class GridArea(_Area):
-    """Points of a square grid, anchored at (0, 0), inside a polygon."""
+    """Points of a square grid, anchored at (0, 0), inside a polygon.
+
+    Args:
+        area_m: corners of the polygon in plan.
+        pitch_m: from point to point.
+    """
 
     kind: Literal["grid"]
     area_m: Polygon
@@ -91,7 +124,13 @@ class GridArea(_Area):
 
 
 class RandomArea(_Area):
-    """Points at random inside a polygon, from a stream named by scene, area and `seed`."""
+    """Points at random inside a polygon, from a stream named by scene, area and `seed`.
+
+    Args:
+        area_m: corners of the polygon in plan.
+        count: how many.
+        seed: of the places; another seed, other places.
+    """
 
     kind: Literal["random"]
     area_m: Polygon
@@ -100,7 +139,13 @@ class RandomArea(_Area):
 
 
 class Trajectory(_Area):
-    """Points along a path, one every `interval_s` of a walk from its start."""
+    """Points along a path, one every `interval_s` of a walk from its start.
+
+    Args:
+        path_m: points in plan that the walk leads along.
+        speed_m_per_s: of the walk.
+        interval_s: from one point to the next.
+    """
 
     kind: Literal["trajectory"]
     path_m: Polyline
@@ -109,7 +154,11 @@ class Trajectory(_Area):
 
 
 class ListedPoints(_Area):
-    """Points one by one, as those of a survey."""
+    """Points one by one, as those of a survey.
+
+    Args:
+        points_m: x and y of each.
+    """
 
     kind: Literal["points"]
     points_m: Annotated[tuple[Point2, ...], Field(min_length=1)]

@@ -17,7 +17,7 @@ from twin.scene.declaration import Scene
 from twin.scene.map_fields import Field, map_fields
 from twin.scene.palette import EMPTY, LEVELS, material_colours, mixed
 from twin.scene.path_lines import PathLines
-from twin.scene.receivers import receiver_points
+from twin.scene.receivers import area_points, receiver_points
 from twin.scene.view_layers import HIDDEN, PARTS, layers
 from twin.units import SPEED_OF_LIGHT_M_PER_S
 
@@ -39,6 +39,7 @@ def write_page(
     radio map lies on the floor, in the quantity and of the access point chosen. Clicking or
     choosing a receiver of `links` shows its paths; the page opens with the receiver that the
     fragment of its address names, as ``#receiver=12``, and ``&map=best_rss`` with that map.
+    Receivers go by their number among all of the scene, and by the name of their area.
 
     Args:
         scene: one that has passed `twin.scene.check`.
@@ -146,6 +147,7 @@ def _map(radio_map: xr.Dataset) -> dict[str, Any]:
         "x": _plain(radio_map["x"].to_numpy()),
         "y": _plain(radio_map["y"].to_numpy()),
         "pitch": float(radio_map.attrs["pitch_m"]),
+        "storey": str(radio_map.attrs["storey"]),
         "floor": float(radio_map.attrs["floor_m"]),
         "height": float(radio_map.attrs["height_m"]),
         # Cells in rows, a row for each y: those that were traced.
@@ -190,8 +192,23 @@ def _links(scene: Scene, links: PathLines) -> dict[str, Any]:
     ]
     return {
         "access_points": links.access_points,
+        "numbers": links.numbers.tolist(),
+        "areas": _areas(scene, links),
         "paths": [paths[a:b] for a, b in itertools.pairwise(first)],
     }
+
+
+def _areas(scene: Scene, links: PathLines) -> list[str]:
+    """Names of the areas that receivers belong to; empty for a point of the caller's own."""
+    parts = [area_points(scene, area) for area in scene.receivers]
+    owner = np.repeat([area.name for area in scene.receivers], [len(part) for part in parts])
+    points = np.concatenate(parts)
+    return [
+        str(owner[number])
+        if 0 <= number < len(points) and np.allclose(points[number], point)
+        else ""
+        for number, point in zip(links.numbers, links.points, strict=True)
+    ]
 
 
 def _plain(values: npt.NDArray[np.floating[Any]], digits: int = 3) -> list[float | None]:

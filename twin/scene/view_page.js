@@ -98,10 +98,16 @@
     add("linked", {
       type: "scatter3d", mode: "markers", x: linked[0] || [], y: linked[1] || [],
       z: linked[2] || [],
-      customdata: Array.from({ length: number }, (_, i) => i),
-      hovertemplate: "receiver %{customdata}<br>(%{x:.2f}, %{y:.2f}, %{z:.2f}) m<extra></extra>",
+      customdata: Array.from({ length: number }, (_, i) => nameOf(i)),
+      hovertemplate: "%{customdata}<br>(%{x:.2f}, %{y:.2f}, %{z:.2f}) m<extra></extra>",
       marker: { size: 3.2 * grain, color: "#0072B2", line: { color: "#ffffff", width: 0.5 } },
     });
+  }
+
+  // Receivers with paths go by their number among all receivers of the scene.
+  function nameOf(index) {
+    const area = content.links.areas[index];
+    return `receiver ${content.links.numbers[index]}${area ? ` (${area})` : ""}`;
   }
 
   // Cells of the map as pairs of triangles, coloured one by one.
@@ -182,7 +188,9 @@
     const some = mesh.i.length > 0;
     byId("map-scale").append(some ? scaleOf(field) : "");
     byId("map-note").textContent = some
-      ? `At ${number(map.height)} m, drawn on the floor; cells of ${number(map.pitch)} m.`
+      ? `${map.storey ? `Storey ${map.storey}, ` : "At "}${number(map.height - map.floor)} m` +
+        `${map.storey ? " above its floor" : ""}, drawn on the floor; cells of ` +
+        `${number(map.pitch)} m.`
       : "No cell has a value of this quantity.";
     const changes = Object.fromEntries(Object.entries(mesh).map(([name, list]) => [name, [list]]));
     return Plotly.restyle(plot, { ...changes, visible: some }, [place.map]);
@@ -320,7 +328,8 @@
 
   function writeTable(paths, low, high) {
     const [x, y, z] = content.receivers.linked.map((axis) => axis[state.receiver]);
-    byId("paths-note").textContent = `Receiver ${state.receiver} at (${number(x)}, ` +
+    const name = nameOf(state.receiver);
+    byId("paths-note").textContent = `${name[0].toUpperCase()}${name.slice(1)} at (${number(x)}, ` +
       `${number(y)}, ${number(z)}) m: ` + (paths.length
       ? `${paths.length} path${paths.length === 1 ? "" : "s"} shown. Choose a row to see it alone.`
       : "no path.");
@@ -358,10 +367,23 @@
     return drawPaths();
   }
 
+  // The receiver that the address names; another must not be shown in its place.
+  function chooseNamed(text) {
+    const { numbers } = content.links;
+    const index = /^[0-9]+$/.test(text) ? numbers.indexOf(Number(text)) : -1;
+    if (index >= 0) {
+      return choose(index);
+    }
+    byId("paths-note").textContent = `No paths of a receiver ${text} in this page: it has those ` +
+      `of ${numbers.length} of the scene's ${content.receivers.total} receivers. ` +
+      "Choose one from the list.";
+    return undefined;
+  }
+
   function remember() {
     const parts = [];
     if (state.receiver !== null) {
-      parts.push(`receiver=${state.receiver}`);
+      parts.push(`receiver=${content.links.numbers[state.receiver]}`);
     }
     if (content.map) {
       parts.push(`map=${byId("map-field").value}`);
@@ -415,7 +437,7 @@
       const choice = byId("receiver");
       choice.append(new Option("no receiver", ""));
       content.links.paths.forEach((_, index) =>
-        choice.append(new Option(`receiver ${index}`, String(index))));
+        choice.append(new Option(nameOf(index), String(index))));
       choice.addEventListener("change", () =>
         choose(choice.value === "" ? null : Number(choice.value)));
       byId("previous").addEventListener("click", () =>
@@ -534,7 +556,7 @@
       await drapeMap(byId("map-field").value);
     }
     if (content.links && asked.has("receiver")) {
-      await choose(Number(asked.get("receiver")) || 0);
+      await chooseNamed(asked.get("receiver"));
     }
   }
 

@@ -17,6 +17,8 @@ from twin.scene.furnishing import number_of
 # places, and takes longer the fuller it gets.
 _MOST_THINGS = 1_000
 _FULLEST = 0.5
+# No wave of the bands in use takes notice of a thing smaller than this [m].
+_SMALLEST_M = 0.05
 
 
 def errors(site: Site) -> Iterator[Finding]:
@@ -43,7 +45,17 @@ def errors(site: Site) -> Iterator[Finding]:
 
 
 def warnings(site: Site) -> Iterator[Finding]:
-    """Clutter that found no place for all of its things."""
+    """Things too small for any; clutter that found no place for all of its things."""
+    for key, item in site.sound("furniture", site.scene.furniture):
+        if max(item.extent_m) < _SMALLEST_M:
+            yield site.finding(
+                "warning",
+                f"{key}.size_m",
+                f"a thing of {_SMALLEST_M:g} m or more in some direction",
+                " x ".join(f"{side:g}" for side in item.extent_m) + " m",
+                "Lengths are in metres, check the unit; leave out what is as small as that",
+                at=item.centre_m,
+            )
     declared = {item.name for item in site.scene.furniture}
     placed = Counter(
         item.name.rsplit("_", maxsplit=1)[0]

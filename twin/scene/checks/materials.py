@@ -98,6 +98,19 @@ def layers(site: Site) -> Iterator[Finding]:
                 yield site.finding("note", f"materials.{name}.layers", expected, found)
 
 
+def unused(site: Site) -> Iterator[Finding]:
+    """Materials that no part is of."""
+    used = {name for _, name in _used(site)}
+    idle = sorted(set(site.scene.materials) - used)
+    if idle:
+        yield site.finding(
+            "note",
+            "materials",
+            "materials that something is of",
+            f"nothing is of {', '.join(idle)}, unless a perturbation says so",
+        )
+
+
 def _undeclared(site: Site) -> Iterator[Finding]:
     """One finding a missing material, however many parts are of it."""
     declared = site.scene.materials

@@ -8,10 +8,15 @@ from itertools import combinations
 import numpy as np
 import shapely
 
-from twin.scene.checks.site import TOUCH_M, Shell, Site, coordinates
-from twin.scene.checks.walls import by_shell, span
+from twin.scene.checks.site import TOUCH_M, Points, Shell, Site, coordinates
+from twin.scene.checks.walls import Segments, by_shell, span
 from twin.scene.findings import Finding
 from twin.scene.openings import Hole, hole_of
+
+# From its hinge to where a leaf is clear of its own wall [m].
+_HINGE_M = 0.02
+# Walls may end at the bars of closed windows wider than this [m].
+_BAND_M = 3.0
 
 
 def errors(site: Site) -> Iterator[Finding]:
@@ -38,27 +43,104 @@ def errors(site: Site) -> Iterator[Finding]:
 
 
 def warnings(site: Site) -> Iterator[Finding]:
-    """Open leaves that stand in an inner wall."""
+    """Walls that end in an opening; open leaves that stand in a wall or in each other."""
     shells = {id(shell): segments for shell, segments in by_shell(site)}
+    missing = {wall.name for wall in site.scene.walls if not wall.present}
+    for key, item in site.sound("openings", site.scene.openings):
+        hole = None if item.wall in missing else hole_of(site.scene, item)
+        segments = None if hole is None else shells.get(id(_shell(site, hole)))
+        band = item.kind == "window" and item.state == "closed" and item.width_m > _BAND_M
+        if hole is not None and segments is not None and not band:
+            yield from _walls_in(site, key, hole, segments)
+    swung: list[tuple[str, Hole, shapely.LineString]] = []
     for key, hole, leaf in leaves(site):
-        segments = shells.get(id(_shell(site, hole)))
-        if segments is None or hole.opening.state == "closed":
+        if hole.opening.state == "closed":
             continue
+        shell = _shell(site, hole)
         line = shapely.LineString(leaf)
-        # Without its hinge, which is in its own wall.
-        swung = shapely.line_interpolate_point(line, [0.02, line.length])
-        free = shapely.LineString(swung)
+        # Without its hinge, which is in its own wall, and without what only touches.
+        ends = shapely.line_interpolate_point(line, [_HINGE_M, line.length - TOUCH_M])
+        free = shapely.LineString(ends)
+        for what in _walls_through(hole, free, shell, shells.get(id(shell))):
+            yield _not_free(site, key, hole, leaf[1], "walls", what)
+        swung.append((key, hole, free))
+    yield from _leaves_crossing(site, swung)
+
+
+def _walls_in(site: Site, key: str, hole: Hole, segments: Segments) -> Iterator[Finding]:
+    """Other walls that end in an opening, or run through it; each is told once."""
+    middle = 0.5 * (hole.first_m + hole.last_m)
+    half = 0.5 * hole.opening.width_m - 2.0 * TOUCH_M
+    inner = hole.start + np.outer([middle - half, middle + half], hole.along)
+    span_line = shapely.LineString(inner)
+    lines = shapely.linestrings(segments.lines)
+    own = np.array([name == hole.opening.wall for name in segments.names])[segments.owner]
+    own &= segments.number == hole.opening.segment
+    met = ~own & (shapely.distance(lines, span_line) <= TOUCH_M)
+    met &= (segments.low < hole.top_m - TOUCH_M) & (segments.high > hole.bottom_m + TOUCH_M)
+    told: set[int] = set()
+    for i in np.flatnonzero(met):
+        owner = int(segments.owner[i])
+        if owner in told:
+            continue
+        told.add(owner)
+        ends = shapely.get_coordinates(shapely.shortest_line(span_line, lines[i]))
+        along = float((ends[0] - hole.start) @ hole.along)
+        name = segments.names[owner]
+        yield site.finding(
+            "warning",
+            key,
+            "an opening that no other wall ends in or passes through",
+            f"wall {name!r} does, at {coordinates([ends[0]])}, {along - hole.first_m:.3g} m into "
+            f"its {hole.opening.width_m:g} m",
+            f"Move the opening along its wall, or wall {name!r} beyond its side at "
+            f"{coordinates([hole.sides[int(along > middle)]])}",
+            at=(*ends[0], hole.bottom_m),
+        )
+
+
+def _walls_through(
+    hole: Hole, free: shapely.LineString, shell: Shell | None, segments: Segments | None
+) -> list[str]:
+    """Walls, in words, that a leaf stands in."""
+    found: list[str] = []
+    if segments is not None:
         crossed = shapely.crosses(shapely.linestrings(segments.lines), free)
         crossed &= (segments.low < hole.top_m - TOUCH_M) & (segments.high > hole.bottom_m + TOUCH_M)
-        for name in sorted({segments.names[i] for i in segments.owner[crossed]}):
-            yield site.finding(
-                "warning",
-                f"{key}.swing_deg",
-                "a leaf that swings free of walls",
-                f"{hole.opening.swing_deg:g} deg, through wall {name!r}",
-                "Swing it less far, to the other side, or hinge it at the other side",
-                at=(*leaf[1], hole.bottom_m),
-            )
+        found += [
+            f"wall {name!r}"
+            for name in sorted({segments.names[i] for i in segments.owner[crossed]})
+        ]
+    if shell is not None and shapely.crosses(shell.built.exterior, free):
+        found.append(f"the outline of {shell.storey.name!r}")
+    return found
+
+
+def _leaves_crossing(
+    site: Site, swung: list[tuple[str, Hole, shapely.LineString]]
+) -> Iterator[Finding]:
+    if not swung:
+        return
+    lines = np.array([line for _, _, line in swung], dtype=object)
+    first, second = shapely.STRtree(lines).query(lines, predicate="crosses")
+    for i, j in zip(first, second, strict=True):
+        (_, one, line), (key, other, _) = swung[i], swung[j]
+        shared = min(one.top_m, other.top_m) - max(one.bottom_m, other.bottom_m)
+        if i < j and shared > TOUCH_M:
+            place = shapely.get_coordinates(shapely.intersection(line, lines[j]))[0]
+            what = f"the leaf of opening {one.opening.name!r}"
+            yield _not_free(site, key, other, place, "other leaves", what)
+
+
+def _not_free(site: Site, key: str, hole: Hole, place: Points, of: str, what: str) -> Finding:
+    return site.finding(
+        "warning",
+        f"{key}.swing_deg",
+        f"a leaf that swings free of {of}",
+        f"{hole.opening.swing_deg:g} deg, through {what}",
+        "Swing it less far, to the other side, or hinge it at the other side",
+        at=(*place, hole.bottom_m),
+    )
 
 
 def leaves(

@@ -52,7 +52,7 @@ def errors(site: Site) -> Iterator[Finding]:
 
 
 def warnings(site: Site) -> Iterator[Finding]:
-    """What overlaps, stands in the air, or is off the ground it should stand on."""
+    """What overlaps, stands in the air, or is off the ground it should stand on; rain indoors."""
     buildings = [b for _, b in site.sound("buildings", site.scene.buildings) if b.present]
     plans = np.array([footprint(b) for b in buildings], dtype=object)
     yield from _in_each_other(site, buildings, plans)
@@ -61,6 +61,27 @@ def warnings(site: Site) -> Iterator[Finding]:
     yield from _floating(site, buildings, plans)
     yield from _on_roads(site, buildings, plans)
     yield from _vehicles(site, buildings, plans)
+    yield from _rain(site)
+
+
+def _rain(site: Site) -> Iterator[Finding]:
+    """A note where it rains and every receiver is in a shell."""
+    rate, points = site.scene.weather.rain_mm_per_h, site.receivers()
+    if not (rate > 0.0 and site.shells and len(points)):
+        return
+    plan = shapely.points(points[:, :2])
+    dry = np.zeros(len(points), dtype=np.bool_)
+    for shell in site.shells:
+        level = (points[:, 2] >= shell.bottom_m) & (points[:, 2] <= shell.top_m)
+        dry |= level & shapely.intersects(shell.built, plan)
+    if dry.all():
+        yield site.finding(
+            "note",
+            "weather.rain_mm_per_h",
+            "rain where somebody is outdoors",
+            f"{rate:g} mm/h attenuates every path over its whole length, and every receiver is "
+            "in a shell",
+        )
 
 
 def _building(site: Site, key: str, building: Building) -> Iterator[Finding]:
@@ -117,6 +138,17 @@ def _vehicle(site: Site, key: str, vehicle: Vehicle, road: Road) -> Iterator[Fin
             f"a vehicle not longer than its road ({road.name!r}, {length:g} m)",
             f"{vehicle.extent_m[0]:g} m",
             "Lengthen the road, or take a shorter vehicle",
+            at=road.path_m[0],
+        )
+        return
+    half = vehicle.extent_m[0] / 2.0
+    if not half - TOUCH_M <= vehicle.at_m <= length - half + TOUCH_M:
+        yield site.finding(
+            "error",
+            f"{key}.at_m",
+            f"a vehicle that is whole on its road: {half:g} to {length - half:g} m along it",
+            f"{vehicle.at_m:g} m",
+            "at_m is where its middle is at time zero",
             at=road.path_m[0],
         )
 

@@ -6,15 +6,23 @@ import numpy as np
 import shapely
 
 from twin.scene.checks.site import TOUCH_M, Mask, Points, Shell, Site
-from twin.scene.obstacles import CLEARANCE_M
+from twin.scene.obstacles import CLEARANCE_M, outdoors_of
 
 _SLACK_M = 1e-9
 
 
-def outside_of(site: Site, points: Points, storey: str | None = None) -> tuple[Mask, str]:
+def outside_of(
+    site: Site, points: Points, storey: str | None = None, *, outdoors: bool = False
+) -> tuple[Mask, str]:
     """Which of the points (n, 3) are where no device can be, and where they should be instead.
 
     With a storey they have to be in it; without, in any shell or, where there is one, outdoors.
+
+    Args:
+        site: the scene under check.
+        points: (n, 3) [m].
+        storey: name of a storey.
+        outdoors: whether they have to be outdoors.
     """
     clear = f"{CLEARANCE_M:g} m clear of"
     shell = site.shell(storey)
@@ -27,12 +35,14 @@ def outside_of(site: Site, points: Points, storey: str | None = None) -> tuple[M
         if len(site.shells) == 1:
             return ~inside, _of_shell(site.shells[0], clear)
         return ~inside, f"a place inside a storey, {clear} its walls, floor and ceiling"
-    free = ~_on_shell(site, points)
-    why = f"a place inside a shell, or outdoors and {clear} its walls"
-    if site.scene.ground is not None:
-        free &= points[:, 2] >= CLEARANCE_M - _SLACK_M
-        why += " and the ground"
-    return ~inside & ~free, why if site.shells else f"a place {clear} the ground (z = 0)"
+    free = outdoors_of(site.scene, points)
+    ground = site.scene.ground is not None
+    if not site.shells:
+        return ~free, f"a place {clear} the ground (z = 0)"
+    if outdoors:
+        return ~free, f"a place outdoors, {clear} all walls" + " and the ground" * ground
+    why = f"a place inside a shell, or outdoors and {clear} its walls" + " and the ground" * ground
+    return ~inside & ~free, why
 
 
 def _of_shell(shell: Shell, clear: str) -> str:
@@ -71,15 +81,4 @@ def _in_void(shell: Shell, plan: Points) -> Mask:
             mask |= shapely.contains(hole, plan) & (
                 shapely.distance(hole.exterior, plan) >= CLEARANCE_M
             )
-    return mask
-
-
-def _on_shell(site: Site, points: Points) -> Mask:
-    """Which of the points (n, 3) lie in a shell or within 5 cm of one."""
-    plan = shapely.points(points[:, :2])
-    mask = np.zeros(len(points), dtype=np.bool_)
-    for shell in site.shells:
-        near = shapely.distance(shell.built, plan) < CLEARANCE_M
-        level = points[:, 2] > shell.bottom_m - CLEARANCE_M
-        mask |= near & level & (points[:, 2] < shell.top_m + CLEARANCE_M)
     return mask

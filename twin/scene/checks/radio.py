@@ -12,11 +12,10 @@ from twin.scene.checks.places import outside_of
 from twin.scene.checks.site import Mask, Points, Site, coordinates, which
 from twin.scene.declaration import Scene
 from twin.scene.findings import Finding
-from twin.scene.levels import floor_m
-from twin.scene.obstacles import CLEARANCE_M, covered, within_shell
+from twin.scene.obstacles import CLEARANCE_M, covered
 from twin.scene.point_plans import declared_points
 from twin.scene.radio import RandomArea, ReceiverArea
-from twin.scene.receivers import area_points
+from twin.scene.receivers import area_floor_m, area_points, in_place, is_outdoors
 
 # An author who lets receivers be left out expects that of some, not of most.
 _MOST_KEPT = 0.5
@@ -51,6 +50,10 @@ def errors(site: Site) -> Iterator[Finding]:
     scene = site.furnished()
     known: list[_Area] = []
     for key, area in list(site.sound("receivers", scene.receivers)):
+        if is_outdoors(site.scene, area) != is_outdoors(scene, area):
+            # All that there is outdoors is spoilt.
+            site.spoil("receivers", area.name)
+            continue
         crowded = list(areas.full(site, scene, key, area))
         yield from crowded
         if crowded:
@@ -113,7 +116,7 @@ def _declared(scene: Scene, area: ReceiverArea) -> Points:
         # Those that something covers are part of it only where they are to be refused.
         return area_points(scene, area)
     plan = declared_points(area)
-    return np.column_stack([plan, np.full(len(plan), floor_m(scene, area.storey) + area.height_m)])
+    return np.column_stack([plan, np.full(len(plan), area_floor_m(scene, area) + area.height_m)])
 
 
 def _access_point(
@@ -146,11 +149,17 @@ def _receivers(
     if len(points) == 0:
         yield _none(site, key, area)
         return
-    outside, why = outside_of(site, points, area.storey)
     leaves_out = area.blocked == "leave_out"
+    outdoors = is_outdoors(scene, area)
+    storey = area.storey
+    if leaves_out and storey is None and not outdoors:
+        # Those elsewhere would be left out without a word, see `twin.scene.receivers.standing`.
+        storey = scene.shells[0].name
+    outside, why = outside_of(site, points, storey, outdoors=outdoors)
     free = np.ones(len(points), dtype=np.bool_)
     if leaves_out:
-        free = within_shell(scene, area.storey, points)
+        outside = ~in_place(scene, area, points)
+        free = ~outside
         for mask in obstacles.values():
             free &= ~mask
     site.points[area.name] = points[free]
@@ -160,7 +169,7 @@ def _receivers(
             key,
             f"receivers in {why}",
             f"{which(points, outside)} outside",
-            f"Shrink or move the area, or change height_m ({area.height_m:g} m above the floor)",
+            _cure_outside(scene, area),
             at=points[outside][0],
         )
     in_way = {name: mask for name, mask in obstacles.items() if mask.any()}
@@ -187,6 +196,15 @@ def _receivers(
                 "Change height_m, or move the one or the other",
                 at=mast,
             )
+
+
+def _cure_outside(scene: Scene, area: ReceiverArea) -> str:
+    below = "ground" if is_outdoors(scene, area) else "floor"
+    named = "name its storey, " if area.storey is None and len(scene.shells) > 1 else ""
+    return (
+        f"Shrink or move the area, {named}or change height_m "
+        f"({area.height_m:g} m above the {below})"
+    )
 
 
 def _none(site: Site, key: str, area: ReceiverArea) -> Finding:

@@ -3,9 +3,10 @@
 Two sheets at the very same place are met in the order that rounding gives them: which of them
 reflects, and whether both or one are counted on the way through, differs from machine to machine.
 That is an error where they are of different materials. Of one material the choice makes no
-difference, but the count does: a warning. So is a common wall of two buildings, which only rays see
-that have come through another wall already, and so are sheets so close that a tracer which steps
-off a surface before it goes on may step over the next.
+difference, but the count does: a warning. Walls of two storeys are an error of any material, as one
+outline with an inner wall says what is meant. A warning too is a common wall of two buildings,
+which only rays see that have come through another wall already, and so are sheets so close that a
+tracer which steps off a surface before it goes on may step over the next.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ Indices = npt.NDArray[np.int64]
 
 # Sheets that share less than this touch along an edge [m2].
 _OVERLAP_M2 = 1e-3
+# Storeys whose plans share less than this lie beside each other [m2].
+_OVERLAP_PLAN_M2 = 0.01
 # Apart by no more than single precision can tell: units in the last place of the coordinates.
 _SAME_ULPS = 4.0
 # Apart by less than this they are told of as all but one [m].
@@ -48,10 +51,24 @@ def coincident(site: Site, surfaces: Sequence[Surface]) -> Iterator[Finding]:
         return
     triangles = np.concatenate(corners)
     owner = np.repeat(np.arange(len(surfaces)), [len(item.faces) for item in surfaces])
+    storeys = [_storey(item.name, site) for item in surfaces]
+    same = _SAME_ULPS * float(np.finfo(np.float32).eps) * float(np.abs(triangles).max())
+
+    def both_of(i: int, j: int) -> bool:
+        return storeys[i] is not None and storeys[j] is not None and storeys[i] != storeys[j]
+
     told = [
-        (_severity(surfaces[i], surfaces[j], gap, triangles), i, j, area, place, gap)
+        (
+            0 if both_of(i, j) and gap <= same else _severity(surfaces[i], surfaces[j], gap, same),
+            i,
+            j,
+            area,
+            place,
+            gap,
+        )
         for (i, j), (area, place, gap) in _overlaps(triangles, owner).items()
         if bodies[i] != bodies[j]
+        and not (both_of(i, j) and _in_each_other(site, storeys[i], storeys[j]))
     ]
     for level, i, j, area, place, gap in sorted(told, key=lambda item: item[0]):
         one, other = surfaces[i], surfaces[j]
@@ -63,13 +80,22 @@ def coincident(site: Site, surfaces: Sequence[Surface]) -> Iterator[Finding]:
         )
         yield site.finding(
             "error" if level == 0 else "warning",
-            _key(other.name, mesh_of(other.name, site.scene)),
+            f"storeys.{storeys[j]}"
+            if both_of(i, j)
+            else _key(other.name, mesh_of(other.name, site.scene)),
             "sheets that a ray meets in a defined order",
             f"{other.name!r} and {one.name!r}, {materials}, are {apart} and share {area:.3g} m2 "
             f"at {coordinates([place])}",
-            _cure(one.name, other.name),
+            _one_outline(storeys[i], storeys[j]) if both_of(i, j) else _cure(one.name, other.name),
             at=place,
         )
+
+
+def _one_outline(one: str | None, other: str | None) -> str:
+    return (
+        f"Draw one outline around {one!r} and {other!r}, with an inner wall between the rooms; or "
+        "leave 1 cm between them, and both walls count"
+    )
 
 
 def _cure(one: str, other: str) -> str:
@@ -90,10 +116,23 @@ def _cure(one: str, other: str) -> str:
     return "Leave at least 1 cm between them, or let only one of them be there"
 
 
-def _severity(one: Surface, other: Surface, gap: float, triangles: Points) -> int:
-    same = _SAME_ULPS * np.finfo(np.float32).eps * float(np.abs(triangles).max())
+def _severity(one: Surface, other: Surface, gap: float, same: float) -> int:
     party = all(item.name.startswith("building ") for item in (one, other))
     return 0 if gap <= same and one.material != other.material and not party else 1
+
+
+def _storey(surface: str, site: Site) -> str | None:
+    """Name of the storey that a surface, ``STOREY wall 0``, is an outer wall of."""
+    name, _, edge = surface.rpartition(" wall ")
+    storeys = {storey.name for storey in site.scene.storeys}
+    return name if name in storeys and edge.isdecimal() else None
+
+
+def _in_each_other(site: Site, one: str | None, other: str | None) -> bool:
+    """Whether two storeys share plan and height, which is an error of its own."""
+    shells = [site.shell(name) for name in (one, other)]
+    plans = [shell.declared for shell in shells if shell is not None]
+    return len(plans) == 2 and bool(plans[0].intersection(plans[1]).area > _OVERLAP_PLAN_M2)
 
 
 def _overlaps(

@@ -18,6 +18,8 @@ _CURE = "List the corners in order around the outline, each of them once"
 _OVERLAP_M2 = 0.01
 # A ceiling and a floor above it this close were meant as one sheet [m].
 _MEANT_AS_ONE_M = 0.5
+# Rooms longer than this, or shorter, are likely not in metres.
+_LONGEST_M, _SHORTEST_M = 300.0, 1.0
 _IN_STOREYS = ("walls", "openings", "furniture", "clutter", "people", "receivers")
 
 
@@ -59,7 +61,11 @@ def errors(site: Site) -> Iterator[Finding]:
 
 
 def warnings(site: Site) -> Iterator[Finding]:
-    """Slabs that were meant as one sheet and are two; voids over nothing."""
+    """Rooms of an unlikely size; slabs that were meant as one sheet and are two; voids over
+    nothing.
+    """
+    for shell in site.shells:
+        yield from _size(site, shell)
     for below in site.shells:
         for above in site.shells:
             gap = above.bottom_m - below.top_m
@@ -98,7 +104,46 @@ def warnings(site: Site) -> Iterator[Finding]:
                 )
 
 
+def _size(site: Site, shell: Shell) -> Iterator[Finding]:
+    west, south, east, north = shell.declared.bounds
+    sides = (east - west, north - south)
+    if max(sides) > _LONGEST_M or min(sides) < _SHORTEST_M:
+        yield site.finding(
+            "warning",
+            f"{shell.key}.outline_m",
+            f"a room of {_SHORTEST_M:g} to {_LONGEST_M:g} m a side",
+            f"{sides[0]:g} x {sides[1]:g} m",
+            "Lengths are in metres, is this one in cm or mm? Leave it so where it is not",
+            at=(west, south),
+        )
+
+
+def _repeated(site: Site, shell: Storey, key: str) -> Finding | None:
+    """The first corner that is where the one before it is, the last being before the first."""
+    corners = np.asarray(shell.outline_m, dtype=np.float64)
+    steps = np.hypot(*(np.roll(corners, -1, axis=0) - corners).T)
+    if steps.min() >= TOUCH_M:
+        return None
+    before = int(np.flatnonzero(steps < TOUCH_M)[-1])
+    closing = before == len(corners) - 1
+    extra = before if closing else before + 1
+    words = "the last corner repeats the first" if closing else f"corner {extra} repeats {before}"
+    which = "the repeated last corner: an outline closes by itself" if closing else "one of the two"
+    return site.finding(
+        "error",
+        f"{key}.outline_m",
+        "corners in different places",
+        f"{words}, {coordinates([corners[extra]])}",
+        f"Leave out {which}" + ("; and its wall_offsets_m" if any(shell.wall_offsets_m) else ""),
+        at=corners[extra],
+    )
+
+
 def _outline(site: Site, shell: Storey, key: str) -> Iterator[Finding]:
+    repeated = _repeated(site, shell, key)
+    if repeated is not None:
+        yield repeated
+        return
     problem = ring_problem(shell.outline_m)
     if problem is not None:
         reason, at = problem
@@ -175,10 +220,10 @@ def _in_each_other(site: Site) -> Iterator[Finding]:
             yield site.finding(
                 "error",
                 other.key,
-                f"storeys apart from each other: this one above, below or beside {one.key}",
+                f"storeys apart from each other: this one above or below {one.key}",
                 f"{shared.area:.3g} m2 of plan in common from {low:g} to {high:g} m",
-                f"Set bottom_m to {one.top_m:g} to stand it on {one.storey.name!r}, "
-                "or keep their outlines apart",
+                f"Set bottom_m to {one.top_m:g} to stand it on {one.storey.name!r}; rooms side by "
+                "side are one outline with inner walls",
                 at=(*_centre(shared), low),
             )
 

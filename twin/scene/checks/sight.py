@@ -23,6 +23,10 @@ _MOST_PAIRS = 20_000_000
 _FEWEST_RECEIVERS = 50
 # The work of a trace doubles with every interaction; nobody asks for more than these.
 _WORTH_TRACING = 8
+# Less than this share of the receivers is a fact to know; more is likely not meant.
+_A_FEW = 0.05
+# Access points that a warning tells of one by one.
+_SHOWN = 3
 _BLOCK = 1_000_000
 # Two sheets closer along a line than this count as one, as do the two triangles at an edge [m].
 _APART_M = 1e-6
@@ -34,6 +38,9 @@ def warnings(
     site: Site, surfaces: Sequence[Surface], points: Points, max_depth: int
 ) -> Iterator[Finding]:
     """Receivers that no straight line reaches, and access points that miss some of them.
+
+    One warning for all access points that miss at least 5 % of the receivers, with the worst three
+    of them; a note on each of the others that misses some.
 
     Args:
         site: under check.
@@ -47,56 +54,77 @@ def warnings(
         return
     masts = np.array([ap.position_m for ap in aps])
     chosen, counts = sheets_between(surfaces, masts, points)
+    places = points[chosen]
     looked = f"{len(chosen)} receivers"
     if len(chosen) < len(points):
         looked += f" (spread evenly over {len(points)})"
     fewest = counts.min(axis=0)
     if len(aps) > 1 and (fewest > max_depth).any():
         deepest = int(fewest.argmax())
+        hidden = fewest > max_depth
         yield site.finding(
-            "warning",
+            "warning" if hidden.mean() >= _A_FEW else "note",
             "receivers",
             f"receivers with an access point behind at most {max_depth} sheets (max_depth)",
-            f"{_share(fewest > max_depth)} of {looked} without one",
-            f"Add an access point near {coordinates([points[chosen[deepest]]])}, whose nearest is "
+            f"{_share(hidden)} of {looked} without one behind at most {max_depth} sheets",
+            f"Add an access point near {coordinates([places[deepest]])}, whose nearest is "
             f"behind {int(fewest[deepest])}; reflections may still reach them",
-            at=points[chosen[deepest]],
+            at=places[deepest],
         )
-    for ap, mast, crossed in zip(aps, masts, counts, strict=True):
-        hidden = crossed > max_depth
-        if not hidden.any():
-            continue
-        deepest = int(crossed.argmax())
-        everybody = hidden.all()
-        found = (
-            f"{_share(hidden)} of {looked} behind more, the deepest behind "
-            f"{int(crossed[deepest])} at {coordinates([points[chosen[deepest]]])}"
-        )
+    share = (counts > max_depth).mean(axis=1)
+    worst = np.argsort(-share, kind="stable")
+    many = [int(i) for i in worst if share[i] >= _A_FEW]
+    if many:
+        deepest = int(counts[many].max())
+        more = f"; and {len(many) - _SHOWN} more" if len(many) > _SHOWN else ""
         yield site.finding(
             "warning",
-            f"access_points.{ap.name}.position_m",
-            "at least one receiver that the access point reaches straight"
-            if everybody
-            else f"receivers behind at most {max_depth} sheets (max_depth)",
-            f"none within max_depth {max_depth}: {found}" if everybody else found,
-            _cure(int(crossed[deepest])),
-            at=mast,
+            "access_points",
+            f"access points with at most {max_depth} sheets (max_depth) between them and "
+            f"{1 - _A_FEW:.0%} of the receivers",
+            f"{len(many)} of {len(aps)} with more, of {looked}: "
+            + "; ".join(
+                f"{aps[i].name} with {_hidden(counts[i], places, max_depth)}" for i in many[:_SHOWN]
+            )
+            + more,
+            _cure(deepest),
+            at=masts[many[0]],
         )
+    for i in worst:
+        if share[i] > 0.0 and i not in many[:_SHOWN]:
+            yield site.finding(
+                "note",
+                f"access_points.{aps[i].name}.position_m",
+                f"receivers behind at most {max_depth} sheets (max_depth)",
+                f"{_hidden(counts[i], places, max_depth)}, of {looked}",
+                at=masts[i],
+            )
+
+
+def _hidden(counts: Indices, places: Points, max_depth: int) -> str:
+    """How many receivers an access point misses, and which of them is behind most sheets."""
+    deepest = int(counts.argmax())
+    return (
+        f"{_share(counts > max_depth)} behind more than {max_depth} sheets, the deepest behind "
+        f"{int(counts[deepest])} at {coordinates([places[deepest]])}"
+    )
 
 
 def _share(mask: npt.NDArray[np.bool_]) -> str:
     share = float(mask.mean())
-    return f"{share:.0%}" if share >= 0.01 else "less than 1%"
+    if mask.all():
+        return "all"
+    return f"{min(share, 0.99):.0%}" if share >= 0.01 else "less than 1%"
 
 
 def _cure(deepest: int) -> str:
     if deepest <= _WORTH_TRACING:
         return (
-            f"Trace with max_depth {deepest} for a direct path to all, or move the access point; "
+            f"Trace with max_depth {deepest} for a direct path to all, or move access points; "
             "reflections may still reach them"
         )
     return (
-        "Move the access point or add one nearer, or trace deeper where paths through so many "
+        "Move access points or add nearer ones, or trace deeper where paths through so many "
         "walls matter; reflections may still reach them"
     )
 

@@ -10,7 +10,8 @@ import shapely
 
 from twin.scene.checks import openings, walls
 from twin.scene.checks.site import TOUCH_M, Points, Shell, Site, coordinates
-from twin.scene.contents import Furniture
+from twin.scene.checks.walls import Segments
+from twin.scene.contents import Furniture, Person
 from twin.scene.findings import Finding
 from twin.scene.motion import person_as_furniture
 
@@ -20,6 +21,8 @@ _OVERLAP_M2 = 1e-3
 _IN_WALL_M = 0.01
 # A thing this close to what is below or beside it is held by it [m].
 _HELD_M = 0.05
+# More of a footprint than this over a hole in the floor, and the thing falls.
+_OVER_VOID = 0.5
 # A board in the catalogue's shapes [m].
 _BOARD_M = 0.02
 
@@ -47,6 +50,11 @@ class _Thing:
     item: Furniture
     shell: Shell | None
 
+    @property
+    def floor_m(self) -> float:
+        """Height of the floor [m] that it counts from."""
+        return 0.0 if self.shell is None else self.shell.bottom_m
+
 
 class _Things:
     """All furniture, clutter and people that are present and sound, where they are."""
@@ -65,9 +73,7 @@ class _Things:
             if person.present:
                 item = person_as_furniture(person, scene.time_s)
                 self._add(site, f"people.{person.name}", f"person {person.name!r}", item)
-        self.bodies = [
-            body for i, thing in enumerate(self.things) for body in _bodies(i, thing.item, thing)
-        ]
+        self.bodies = [body for i, thing in enumerate(self.things) for body in _bodies(i, thing)]
         self.plans = np.array([body.plan for body in self.bodies], dtype=object)
         self.owner = np.array([body.owner for body in self.bodies], dtype=np.int64)
         self.low = np.array([body.low for body in self.bodies])
@@ -78,21 +84,21 @@ class _Things:
 
 
 def warnings(site: Site) -> Iterator[Finding]:
-    """All of it, for things where they are at the scene's time."""
+    """All of it, for things where they are at the scene's time; over voids for whole walks."""
     things = _Things(site)
     if not things.bodies:
         return
     yield from _in_each_other(site, things)
     yield from _in_walls(site, things)
     yield from _floating(site, things)
+    yield from _over_voids(site)
     yield from _behind_doors(site, things)
 
 
-def _bodies(owner: int, item: Furniture, thing: _Thing) -> list[Body]:
-    floor = 0.0 if thing.shell is None else thing.shell.bottom_m
-    corners = item.footprint()
-    plan = shapely.Polygon(corners)
-    low, high = floor + item.bottom_m, floor + item.top_m
+def _bodies(owner: int, thing: _Thing) -> list[Body]:
+    item = thing.item
+    corners, plan = item.footprint(), _plan(item)
+    low, high = thing.floor_m + item.bottom_m, thing.floor_m + item.top_m
     match item.kind:
         # Open below: a chair under a table is where it belongs.
         case "desk" | "table":
@@ -101,8 +107,6 @@ def _bodies(owner: int, item: Furniture, thing: _Thing) -> list[Body]:
             seat = 0.5 * (low + high)
             back = shapely.LineString(corners[2:4]).buffer(_BOARD_M / 2.0, cap_style="flat")
             return [Body(owner, plan, seat, seat + _BOARD_M), Body(owner, back, seat, high)]
-        case "person":
-            return [Body(owner, _ellipse(corners), low, high)]
     return [Body(owner, plan, low, high)]
 
 
@@ -180,33 +184,97 @@ def _in_wall(site: Site, thing: _Thing, what: str, part: shapely.Geometry) -> Fi
 
 
 def _floating(site: Site, things: _Things) -> Iterator[Finding]:
+    """Things off the floor, or over a hole in it, that nothing holds."""
     segments = {id(shell): part for shell, part in walls.by_shell(site)}
-    for body in things.bodies:
-        thing = things.things[body.owner]
+    voids = {id(shell): _voids(shell) for shell in site.shells}
+    walkers = {f"people.{person.name}" for person in site.scene.people if _walks(person)}
+    for i, thing in enumerate(things.things):
         item, shell = thing.item, thing.shell
-        if item.bottom_m <= TOUCH_M or item.kind in {"desk", "table", "chair"}:
+        plan = _plan(item)
+        off_floor = item.bottom_m > TOUCH_M
+        hole = 0.0
+        if not off_floor and shell is not None and thing.key not in walkers:
+            hole = plan.intersection(voids[id(shell)]).area / plan.area
+        if not off_floor and hole <= _OVER_VOID:
             continue
-        if shell is not None and body.high >= shell.top_m - _HELD_M:
+        if _is_held(things, i, plan, segments.get(id(shell))):
             continue
-        carried = (np.abs(things.high - body.low) <= _HELD_M) & (things.owner != body.owner)
-        if shapely.intersects(things.plans[carried], body.plan).any():
+        low = thing.floor_m + item.bottom_m
+        if off_floor:
+            yield site.finding(
+                "warning",
+                f"{thing.key}.bottom_m",
+                "a thing that stands on, hangs from or is fixed to something",
+                f"{item.bottom_m:g} m above the floor, with nothing within {_HELD_M * 100:g} cm "
+                "of it",
+                "Set bottom_m to 0, or move it to a wall, the ceiling or onto another thing",
+                at=(*_centre(plan), low),
+            )
+        else:
+            yield site.finding(
+                "warning",
+                thing.key,
+                "a thing that stands on, hangs from or is fixed to something",
+                f"{thing.what} in the air: {hole:.0%} of it over a void of {_name(shell)}",
+                "Move it off the void, or to the storey below",
+                at=(*_centre(plan), low),
+            )
+
+
+def _is_held(things: _Things, number: int, plan: shapely.Polygon, near: Segments | None) -> bool:
+    """Whether the ceiling, a thing below, the outline or a wall holds a thing."""
+    thing = things.things[number]
+    item, shell = thing.item, thing.shell
+    low, high = thing.floor_m + item.bottom_m, thing.floor_m + item.top_m
+    if shell is not None and high >= shell.top_m - _HELD_M:
+        return True
+    carried = (np.abs(things.high - low) <= _HELD_M) & (things.owner != number)
+    if shapely.intersects(things.plans[carried], plan).any():
+        return True
+    if shell is not None and shell.built.exterior.distance(plan) <= _HELD_M:
+        return True
+    if near is None:
+        return False
+    lines = shapely.linestrings(near.lines[(near.low < high) & (near.high > low)])
+    return bool((shapely.distance(lines, plan) <= _HELD_M).any())
+
+
+def _walks(person: Person) -> bool:
+    return person.speed_m_per_s != 0.0
+
+
+def _over_voids(site: Site) -> Iterator[Finding]:
+    """Walks that lead over a hole in the floor, at whatever time."""
+    for key, person in site.sound("people", site.scene.people):
+        shell = site.shell(person.storey)
+        if not person.present or shell is None or not _walks(person):
             continue
-        if shell is not None and shell.built.exterior.distance(body.plan) <= _HELD_M:
-            continue
-        near = segments.get(id(shell))
-        if near is not None:
-            level = (near.low < body.high) & (near.high > body.low)
-            lines = shapely.linestrings(near.lines[level])
-            if (shapely.distance(lines, body.plan) <= _HELD_M).any():
-                continue
-        yield site.finding(
-            "warning",
-            f"{thing.key}.bottom_m",
-            "a thing that stands on, hangs from or is fixed to something",
-            f"{item.bottom_m:g} m above the floor, with nothing within {_HELD_M * 100:g} cm of it",
-            "Set bottom_m to 0, or move it to a wall, the ceiling or onto another thing",
-            at=(*_centre(body.plan), body.low),
-        )
+        over = shapely.LineString(person.path_m).intersection(_voids(shell))
+        if over.length > _IN_WALL_M:
+            place = shapely.get_coordinates(over)[0]
+            yield site.finding(
+                "warning",
+                f"{key}.path_m",
+                "a walk on the floor",
+                f"{over.length:.3g} m of it in the air, over a void of {_name(shell)} from "
+                f"{coordinates([place])}",
+                "Lead the path around the void",
+                at=(*place, shell.bottom_m),
+            )
+
+
+def _voids(shell: Shell) -> shapely.Geometry:
+    holes = [shapely.Polygon(void) for void in shell.storey.voids_m]
+    return shapely.union_all([hole for hole in holes if hole.is_valid])
+
+
+def _name(shell: Shell | None) -> str:
+    return "the floor" if shell is None else repr(shell.storey.name)
+
+
+def _plan(item: Furniture) -> shapely.Polygon:
+    corners = item.footprint()
+    return _ellipse(corners) if item.kind == "person" else shapely.Polygon(corners)
 
 
 def _behind_doors(site: Site, things: _Things) -> Iterator[Finding]:

@@ -9,13 +9,17 @@ import numpy as np
 import shapely
 
 from twin.scene.checks.site import TOUCH_M, Mask, Points, Shell, Site, coordinates
+from twin.scene.declaration import Scene
 from twin.scene.findings import Finding
 from twin.scene.interiors import Wall
+from twin.scene.wall_paths import wall_path
 
 # A wall that ends this close to another, but not on it, was likely meant to end on it [m].
 GAP_M = 0.30
 # So was a wall whose top is this close under the ceiling [m].
 _UNDER_CEILING_M = 0.10
+# Pieces of a wall closer than this [m], at an angle of less than this sine, lie in one plane.
+_ONE_PLANE_M, _PARALLEL = 2e-3, 1e-3
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ def errors(site: Site) -> Iterator[Finding]:
     """Walls without length or height, outside their shell, or through its ceiling."""
     for key, wall in list(site.sound("walls", site.scene.walls)):
         shell = site.shell(wall.storey)
-        path = wall.shifted_path()
+        path = wall_path(site.scene, wall)
         steps = np.hypot(*np.diff(path, axis=0).T)
         if (steps < TOUCH_M).any():
             site.spoil("walls", wall.name)
@@ -58,14 +62,19 @@ def errors(site: Site) -> Iterator[Finding]:
                 at=path[short],
             )
             continue
-        if shell is not None and not shell.within.covers(shapely.LineString(path)):
-            yield _outside(site, key, path, shell)
+        # As declared: where an edge of the outline is shifted outward, an end on it goes along.
+        declared = wall.shifted_path()
+        if shell is not None and not shell.within.covers(shapely.LineString(declared)):
+            yield _outside(site, key, declared, shell)
         yield from _heights(site, key, wall, shell)
 
 
 def warnings(site: Site) -> Iterator[Finding]:
-    """Walls that cross each other, that all but meet, or that all but reach the ceiling."""
+    """Walls that cross each other or themselves, run back along themselves, all but meet, or all
+    but reach the ceiling.
+    """
     for shell, segments in by_shell(site):
+        yield from _back_along(site, segments)
         yield from _crossings(site, segments)
         yield from _gaps(site, segments, shell)
         yield from _closing(site, shell)
@@ -75,7 +84,7 @@ def rooms(site: Site) -> Iterator[Finding]:
     """How many rooms the walls that reach the ceiling close, a storey."""
     for shell in site.shells:
         walls = [
-            shapely.LineString(wall.shifted_path())
+            shapely.LineString(wall_path(site.scene, wall))
             for _, wall in site.sound("walls", site.scene.walls)
             if wall.present and site.shell(wall.storey) is shell and _divides(wall, shell)
         ]
@@ -105,7 +114,7 @@ def by_shell(site: Site) -> Iterator[tuple[Shell | None, Segments]]:
             if wall.present and site.shell(wall.storey) is shell
         ]
         if walls:
-            yield shell, _segments(walls, shell)
+            yield shell, _segments(site.scene, walls, shell)
 
 
 def span(wall: Wall, shell: Shell | None) -> tuple[float, float]:
@@ -117,8 +126,8 @@ def span(wall: Wall, shell: Shell | None) -> tuple[float, float]:
     return bottom, np.inf if shell is None else shell.top_m
 
 
-def _segments(walls: list[Wall], shell: Shell | None) -> Segments:
-    paths = tuple(wall.shifted_path() for wall in walls)
+def _segments(scene: Scene, walls: list[Wall], shell: Shell | None) -> Segments:
+    paths = tuple(wall_path(scene, wall) for wall in walls)
     counts = [len(path) - 1 for path in paths]
     low, high = np.array([span(wall, shell) for wall in walls]).T
     owner = np.repeat(np.arange(len(walls)), counts)
@@ -186,11 +195,13 @@ def _divides(wall: Wall, shell: Shell) -> bool:
 
 
 def _crossings(site: Site, segments: Segments) -> Iterator[Finding]:
-    """Pairs of walls that cross away from the ends of both; each pair is told once."""
+    """Pairs of walls that cross away from the ends of both, and walls that cross themselves; each
+    pair is told once.
+    """
     lines = shapely.linestrings(segments.lines)
     first, second = shapely.STRtree(lines).query(lines, predicate="crosses")
     level = _level(segments, first, second)
-    keep = (first < second) & level & (segments.owner[first] != segments.owner[second])
+    keep = (first < second) & level
     first, second = first[keep], second[keep]
     places = shapely.get_coordinates(shapely.intersection(lines[first], lines[second]))
     told: dict[tuple[str, str], int] = {}
@@ -201,6 +212,17 @@ def _crossings(site: Site, segments: Segments) -> Iterator[Finding]:
             continue
         told[names] = told.get(names, 0) + 1
         if told[names] > 1:
+            continue
+        if names[0] == names[1]:
+            yield site.finding(
+                "warning",
+                f"walls.{names[0]}.path_m",
+                "a wall that does not cross itself",
+                f"its segments {segments.number[i]} and {segments.number[j]} cross at "
+                f"{coordinates([place])}",
+                "List its points in order along it; split it there where it does cross",
+                at=place,
+            )
             continue
         nearer = int(np.argmin(away))
         stub = f", {away[nearer]:.3g} m before the end of {names[nearer]!r}"
@@ -213,6 +235,41 @@ def _crossings(site: Site, segments: Segments) -> Iterator[Finding]:
             f"End {names[nearer]!r} there"
             if away[nearer] < GAP_M
             else "Split both walls there; leave it so where they do cross",
+            at=place,
+        )
+
+
+def _back_along(site: Site, segments: Segments) -> Iterator[Finding]:
+    """Walls of which two segments lie on each other; each wall is told once."""
+    lines = shapely.linestrings(segments.lines)
+    first, second = shapely.STRtree(lines).query(lines, predicate="dwithin", distance=_ONE_PLANE_M)
+    keep = (first < second) & (segments.owner[first] == segments.owner[second])
+    first, second = first[keep], second[keep]
+    along = np.diff(segments.lines, axis=1)[:, 0]
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    one, other = along[first], along[second]
+    # From the start of the first: both ends of the second along it, and how far off they are.
+    ends = segments.lines[second] - segments.lines[first, :1]
+    way = np.einsum("kij,kj->ki", ends, one)
+    off = np.abs(ends[..., 0] * one[:, 1:] - ends[..., 1] * one[:, :1])
+    length = np.linalg.norm(np.diff(segments.lines, axis=1)[:, 0], axis=1)[first]
+    low, high = np.maximum(way.min(axis=1), 0.0), np.minimum(way.max(axis=1), length)
+    parallel = np.abs(one[:, 0] * other[:, 1] - one[:, 1] * other[:, 0]) < _PARALLEL
+    twice = parallel & (off.min(axis=1) < _ONE_PLANE_M) & (high - low > TOUCH_M)
+    told: set[int] = set()
+    for k in np.flatnonzero(twice):
+        owner = int(segments.owner[first[k]])
+        if owner in told:
+            continue
+        told.add(owner)
+        place = segments.lines[first[k], 0] + (low[k] + high[k]) / 2.0 * one[k]
+        yield site.finding(
+            "warning",
+            f"walls.{segments.names[owner]}.path_m",
+            "a wall that does not run back along itself",
+            f"its segments {segments.number[first[k]]} and {segments.number[second[k]]} lie on "
+            f"each other over {high[k] - low[k]:.3g} m: two sheets in one plane",
+            "Leave out the points that lead back, and start another wall where it branches",
             at=place,
         )
 

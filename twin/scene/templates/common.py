@@ -152,9 +152,9 @@ def spaced(low: float, high: float, spacing: float) -> list[float]:
     return [round(low + (high - low) * (i + 0.5) / count, 2) for i in range(count)]
 
 
-def too_many(key: str, most: int, asked: float, why: str) -> InputError:
+def too_many(key: str, most: float, asked: float, why: str) -> InputError:
     """The error for more of something than there is room for."""
-    return InputError([Fault("size", key, f"at most {most}: {why}", f"{asked:g}")])
+    return InputError([Fault("size", key, f"at most {most:g}: {why}", f"{asked:g}")])
 
 
 def quantity(

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import floor
 
+import shapely
+
+from twin.config import validate
+from twin.scene.declaration import SCHEMA, Scene
+from twin.scene.furnishing import furnished, number_of
 from twin.scene.templates.common import (
     Draws,
     Made,
@@ -14,6 +20,7 @@ from twin.scene.templates.common import (
     quantity,
     rectangle,
     spaced,
+    too_many,
     usual_quantities,
     with_materials,
 )
@@ -30,6 +37,8 @@ _PITCH_M = 2.0
 _EDGE_M = 1.0
 _RACK_M = (2.7, 1.1)
 _AISLE_M = 2.9
+# How far an access point may be off its place, and what it keeps above a rack even then.
+_MOUNT_M, _OVER_RACK_M = 0.2, 0.1
 
 
 def make(sizes: Mapping[str, float], draws: Draws) -> Made:
@@ -37,7 +46,8 @@ def make(sizes: Mapping[str, float], draws: Draws) -> Made:
     length, width, height = sizes["length_m"], sizes["width_m"], sizes["height_m"]
     # Racks in the west, machines in the east.
     split = round(length * draws.between(0.3, 0.45, "split"), 1)
-    racks = _racks(split, width, height, draws)
+    mounts = min(7.0, height - 1.0)
+    racks = _racks(split, width, mounts, draws)
     columns = [
         {
             "name": f"column_{i + 1}_{side}",
@@ -81,20 +91,7 @@ def make(sizes: Mapping[str, float], draws: Draws) -> Made:
                 }
             ],
             "furniture": [*racks, *columns],
-            "clutter": [
-                {
-                    "name": "machines",
-                    "kind": "machine",
-                    "area_m": rectangle(split + 1.5, 2.0, length - 3.0, width - 2.0),
-                    "density_per_m2": round(sizes["machines_per_100m2"] / 100.0, 4),
-                    "material": "metal",
-                    "gap_m": 1.0,
-                    "seed": draws.whole(0, 2**31 - 1, "machines"),
-                }
-            ],
-            "access_points": _access_points(
-                int(sizes["access_points"]), (length, width), min(7.0, height - 1.0)
-            ),
+            "access_points": _access_points(int(sizes["access_points"]), (length, width), mounts),
             "receivers": [
                 {
                     "name": "grid",
@@ -108,11 +105,13 @@ def make(sizes: Mapping[str, float], draws: Draws) -> Made:
         },
         "body",
     )
+    ground = rectangle(split + 1.5, 2.0, length - 3.0, width - 2.0)
+    scene["furniture"] += _machines(scene, ground, sizes["machines_per_100m2"], draws)
     return Made(
         scene,
         {
             "quantities": [
-                *usual_quantities(scene, mount_m=0.2),
+                *usual_quantities(scene, mount_m=_MOUNT_M),
                 quantity(
                     "gate",
                     "openings.gate.state",
@@ -150,9 +149,52 @@ def make(sizes: Mapping[str, float], draws: Draws) -> Made:
     )
 
 
-def _racks(split: float, width: float, height: float, draws: Draws) -> list[Part]:
+def _machines(
+    scene: Part, area: list[list[float]], density_per_100m2: float, draws: Draws
+) -> list[Part]:
+    """Machines at places of a clutter, declared one by one.
+
+    A clutter keeps clear of access points, so that its things would step aside for an access point
+    that is drawn a little off its place, and onto a receiver; what is declared stays.
+    """
+    clutter = {
+        "name": "machine",
+        "kind": "machine",
+        "area_m": area,
+        "density_per_m2": round(density_per_100m2 / 100.0, 4),
+        "material": "metal",
+        "gap_m": 1.0,
+        "seed": draws.whole(0, 2**31 - 1, "machines"),
+    }
+    trial = {**scene, "schema": SCHEMA, "name": "factory", "source": "a trial"}
+    placed = validate({**trial, "clutter": [clutter]}, Scene, "template 'factory'")
+    asked = number_of(placed.clutter[0])
+    machines = [item for item in furnished(placed) if item.kind == "machine"]
+    if len(machines) < asked:
+        there = {item.name for item in machines}
+        # A thing's place depends on those before it alone: these all fit.
+        fitting = next(i for i in range(asked) if f"machine_{i}" not in there)
+        square_m = float(shapely.Polygon(placed.clutter[0].area_m).area)
+        most = floor(1e4 * (fitting + 0.4) / square_m) / 1e2
+        why = f"only {len(machines)} of {asked} machines find a place"
+        raise too_many("machines_per_100m2", most, density_per_100m2, why)
+    return [
+        {
+            "name": f"machine_{number}",
+            "kind": "machine",
+            "centre_m": place(*item.centre_m),
+            "yaw_deg": item.yaw_deg,
+            "material": "metal",
+        }
+        for number, item in enumerate(machines, start=1)
+    ]
+
+
+def _racks(split: float, width: float, mounts: float, draws: Draws) -> list[Part]:
+    """Rows of racks west of `split`, all below access points at the height `mounts` [m]."""
     length, depth = _RACK_M
-    high = round(min(height - 1.5, draws.between(4.5, 7.0, "rack_height", digits=1)), 1)
+    most = floor(10.0 * (mounts - _MOUNT_M - _OVER_RACK_M) + 1e-9) / 10.0
+    high = min(most, draws.between(4.5, 7.0, "rack_height", digits=1))
     rows = int((width - 2.0 * _AISLE_M) / (depth + _AISLE_M))
     columns = int((split - 3.0) / (length + 0.05))
     made: list[Part] = []

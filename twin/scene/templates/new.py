@@ -11,6 +11,7 @@ from twin.errors import Fault, InputError, refuse
 from twin.scene.check import findings
 from twin.scene.declaration import SCHEMA, Scene
 from twin.scene.importers.scene_folder import folder_faults, write_scene_folder
+from twin.scene.library import name_from_folder
 from twin.scene.templates import campus, corridor, factory, hall, home, office, street
 from twin.scene.templates.common import Draws, Made, Part, Size
 from twin.scene.templates.writing import TABLE_FILE, table_text, uncertain
@@ -62,7 +63,8 @@ def new_scene(
     Args:
         template: one of `TEMPLATES`, or ``campus``, which takes its houses from a map.
         to: folder to write; not there yet, or empty.
-        name: of the scene; that of the folder where none is given.
+        name: of the scene; where none is given that of the folder, made valid by
+            `twin.scene.library.name_from_folder`.
         seed: zero or greater; draws every size that is not given, and all places.
         source: OpenStreetMap extract of a campus; for no other template.
         sizes: numbers of the template by name, as `TEMPLATES` lists them.
@@ -75,7 +77,7 @@ def new_scene(
             fit, a folder that holds something, a map that is missing or cannot be read; lists
             every fault.
     """
-    scene_name = name if name is not None else to.resolve().name
+    scene_name = name if name is not None else name_from_folder(to)
     faults = _faults(template, seed, source, sizes)
     refuse([*faults, *folder_faults(to)])
     draws = Draws(seed, template)
