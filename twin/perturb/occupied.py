@@ -12,12 +12,10 @@ import shapely
 from twin.scene.contents import Furniture
 from twin.scene.declaration import Scene
 from twin.scene.furnishing import furnished
-from twin.scene.levels import ceiling_m, floor_m, shell_of
+from twin.scene.levels import floor_m, shell_of
 from twin.scene.motion import person_as_furniture
 from twin.scene.obstacles import CLEARANCE_M
-from twin.scene.openings import hole_of
-from twin.scene.street_shapes import footprint, vehicle_surface
-from twin.scene.wall_paths import wall_path
+from twin.scene.standing_shapes import Standing, inner_walls, leaves, street_things
 
 Points = npt.NDArray[np.float64]
 
@@ -168,7 +166,8 @@ def _blockers(scene: Scene) -> Iterator[_Blocker]:
         if person.present:
             blocker = _standing(scene, person_as_furniture(person, scene.time_s))
             yield blocker._replace(name=f"person {person.name}")
-    yield from _outdoors(scene)
+    for thing in street_things(scene):
+        yield _blocker(thing)
     yield from _meshes(scene)
 
 
@@ -180,36 +179,12 @@ def _walls(scene: Scene) -> Iterator[_Blocker]:
         for number, void in enumerate(shell.voids_m):
             name = f"void {number} of {shell.name}"
             yield _Blocker(name, shapely.Polygon(void), bottom, top)
-    missing = {wall.name for wall in scene.walls if not wall.present}
-    for wall in scene.walls:
-        if wall.present:
-            bottom = floor_m(scene, wall.storey) + wall.bottom_m
-            ceiling = ceiling_m(scene, wall.storey)
-            top = np.inf if ceiling is None else ceiling
-            if wall.height_m is not None:
-                top = bottom + wall.height_m
-            path = shapely.LineString(wall_path(scene, wall))
-            yield _Blocker(f"wall {wall.name}", path, bottom, top)
-    for opening in scene.openings:
-        hole = None if opening.wall in missing else hole_of(scene, opening)
-        if hole is not None and hole.leaf is not None:
-            leaf = shapely.LineString(np.stack(hole.leaf))
-            yield _Blocker(f"opening {opening.name}", leaf, hole.bottom_m, hole.top_m)
+    for sheet in (*inner_walls(scene), *leaves(scene)):
+        yield _blocker(sheet)
 
 
-def _outdoors(scene: Scene) -> Iterator[_Blocker]:
-    for building in scene.buildings:
-        if building.present:
-            top = building.bottom_m + building.height_m + building.roof_height_m
-            name = f"building {building.name}"
-            yield _Blocker(name, footprint(building), building.bottom_m, top)
-    roads = {road.name: road for road in scene.roads}
-    for vehicle in scene.vehicles:
-        if vehicle.present and vehicle.road in roads:
-            body = vehicle_surface(vehicle, roads[vehicle.road], scene.time_s).vertices
-            plan = shapely.MultiPoint(body[:, :2]).convex_hull
-            low, high = float(body[:, 2].min()), float(body[:, 2].max())
-            yield _Blocker(f"vehicle {vehicle.name}", plan, low, high)
+def _blocker(thing: Standing) -> _Blocker:
+    return _Blocker(f"{thing.kind} {thing.name}", thing.plan, thing.bottom_m, thing.top_m)
 
 
 def _meshes(scene: Scene) -> Iterator[_Blocker]:

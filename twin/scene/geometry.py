@@ -19,10 +19,10 @@ from twin.scene.interiors import Storey, Wall
 from twin.scene.levels import ceiling_m, floor_m
 from twin.scene.meshes import mesh_material, placed_groups
 from twin.scene.motion import person_as_furniture
-from twin.scene.openings import Hole, hole_of, holes_of_shell, holes_of_wall
+from twin.scene.openings import Hole, holes_of_shell, holes_of_wall, present_holes
 from twin.scene.street_shapes import outdoors
 from twin.scene.surfaces import Faces, Surface, Vertices, curtain, joined, level, pierced
-from twin.scene.wall_paths import wall_path
+from twin.scene.wall_paths import wall_path, wall_span
 
 __all__ = ["Surface", "build", "shell_surfaces"]
 
@@ -137,15 +137,7 @@ def _segment(
 
 
 def _inner_wall(scene: Scene, wall: Wall) -> list[Surface]:
-    floor = floor_m(scene, wall.storey)
-    ceiling = ceiling_m(scene, wall.storey)
-    bottom = floor + wall.bottom_m
-    if wall.height_m is not None:
-        top = bottom + wall.height_m
-    elif ceiling is not None:
-        top = ceiling
-    else:
-        raise AssertionError("a wall outdoors has a height, says the check")
+    bottom, top = wall_span(scene, wall)
     holes = holes_of_wall(scene, wall)
     path = wall_path(scene, wall)
     name = f"inner wall {wall.name}"
@@ -160,13 +152,11 @@ def _inner_wall(scene: Scene, wall: Wall) -> list[Surface]:
 
 
 def _leaves(scene: Scene) -> list[Surface]:
-    missing = {wall.name for wall in scene.walls if not wall.present}
     surfaces = []
-    for opening in scene.openings:
-        hole = None if opening.wall in missing else hole_of(scene, opening)
-        leaf = None if hole is None else hole.leaf
-        if hole is None or leaf is None:
-            continue
-        vertices, faces = curtain(np.stack(leaf), hole.bottom_m, hole.top_m)
-        surfaces.append(Surface(f"opening {opening.name}", opening.material, vertices, faces))
+    for hole in present_holes(scene):
+        leaf = hole.leaf
+        if leaf is not None:
+            vertices, faces = curtain(np.stack(leaf), hole.bottom_m, hole.top_m)
+            name = f"opening {hole.opening.name}"
+            surfaces.append(Surface(name, hole.opening.material, vertices, faces))
     return surfaces

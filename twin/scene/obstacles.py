@@ -12,13 +12,13 @@ from twin.scene.contents import Furniture
 from twin.scene.declaration import Scene
 from twin.scene.furnishing import furnished
 from twin.scene.interiors import Wall
-from twin.scene.levels import ceiling_m, floor_m
+from twin.scene.levels import floor_m
 from twin.scene.meshes import placed_groups
 from twin.scene.motion import person_as_furniture
-from twin.scene.openings import Hole, hole_of, holes_of_wall
-from twin.scene.street_shapes import footprint, vehicle_surface
+from twin.scene.openings import Hole, holes_of_wall
+from twin.scene.standing_shapes import Standing, leaves, street_things
 from twin.scene.triangles import near_triangles
-from twin.scene.wall_paths import wall_path
+from twin.scene.wall_paths import wall_path, wall_span
 
 # Of receivers and access points from whatever stands there.
 CLEARANCE_M = 0.05
@@ -106,27 +106,17 @@ def _indoors(scene: Scene, points: Points) -> Iterator[tuple[str, Mask]]:
     for wall in scene.walls:
         if wall.present:
             yield f"wall {wall.name!r}", inside_wall(scene, wall, points)
-    missing = {wall.name for wall in scene.walls if not wall.present}
-    for opening in scene.openings:
-        hole = None if opening.wall in missing else hole_of(scene, opening)
-        if hole is not None and hole.leaf is not None:
-            sheet = shapely.LineString(np.stack(hole.leaf))
-            yield f"opening {opening.name!r}", _near(sheet, hole.bottom_m, hole.top_m, points)
+    for leaf in leaves(scene):
+        yield _covered(leaf, points)
 
 
 def _outdoors(scene: Scene, points: Points) -> Iterator[tuple[str, Mask]]:
-    for building in scene.buildings:
-        if building.present:
-            top = building.bottom_m + building.height_m + building.roof_height_m
-            mask = _near(footprint(building), building.bottom_m, top, points)
-            yield f"building {building.name!r}", mask
-    roads = {road.name: road for road in scene.roads}
-    for vehicle in scene.vehicles:
-        if vehicle.present and vehicle.road in roads:
-            body = vehicle_surface(vehicle, roads[vehicle.road], scene.time_s).vertices
-            plan = shapely.MultiPoint(body[:, :2]).convex_hull
-            low, high = float(body[:, 2].min()), float(body[:, 2].max())
-            yield f"vehicle {vehicle.name!r}", _near(plan, low, high, points)
+    for thing in street_things(scene):
+        yield _covered(thing, points)
+
+
+def _covered(thing: Standing, points: Points) -> tuple[str, Mask]:
+    return f"{thing.kind} {thing.name!r}", _near(thing.plan, thing.bottom_m, thing.top_m, points)
 
 
 def inside_furniture(scene: Scene, item: Furniture, points: Points) -> Mask:
@@ -138,12 +128,8 @@ def inside_furniture(scene: Scene, item: Furniture, points: Points) -> Mask:
 
 def inside_wall(scene: Scene, wall: Wall, points: Points) -> Mask:
     """Which of the points (n, 3) lie within 5 cm of an inner wall's sheet; (n,) bool."""
-    floor, ceiling = floor_m(scene, wall.storey), ceiling_m(scene, wall.storey)
-    bottom = floor + wall.bottom_m
-    top = np.inf if ceiling is None else ceiling
-    if wall.height_m is not None:
-        top = bottom + wall.height_m
-    mask = _near(shapely.LineString(wall_path(scene, wall)), bottom, top, points)
+    sheet = shapely.LineString(wall_path(scene, wall))
+    mask = _near(sheet, *wall_span(scene, wall), points)
     if not mask.any():
         return mask
     for hole in holes_of_wall(scene, wall):

@@ -135,6 +135,12 @@ def holes_of_shell(scene: Scene, shell: Storey) -> list[Hole]:
     return _holes(scene, mine)
 
 
+def present_holes(scene: Scene) -> list[Hole]:
+    """All openings whose wall is there, where they lie."""
+    missing = {wall.name for wall in scene.walls if not wall.present}
+    return _holes(scene, [item for item in scene.openings if item.wall not in missing])
+
+
 def _holes(scene: Scene, openings: list[Opening]) -> list[Hole]:
     holes = (hole_of(scene, opening) for opening in openings)
     return [hole for hole in holes if hole is not None]

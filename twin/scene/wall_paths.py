@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from twin.scene.declaration import Scene
 from twin.scene.interiors import Storey, Wall
-from twin.scene.levels import shell_of
+from twin.scene.levels import ceiling_m, floor_m, shell_of
 
 _TOUCH_M = 1e-3
 # Sine of the angle below which a wall runs along an edge and meets it nowhere.
@@ -30,6 +30,18 @@ def wall_path(scene: Scene, wall: Wall) -> Path:
     moved[0] = _end(shell, path[0], path[1])
     moved[-1] = _end(shell, path[-1], path[-2])
     return moved
+
+
+def wall_span(scene: Scene, wall: Wall) -> tuple[float, float]:
+    """Bottom and top of an inner wall in the world [m].
+
+    Infinite where no height is given and there is no ceiling, which the check refuses.
+    """
+    bottom = floor_m(scene, wall.storey) + wall.bottom_m
+    if wall.height_m is not None:
+        return bottom, bottom + wall.height_m
+    ceiling = ceiling_m(scene, wall.storey)
+    return bottom, np.inf if ceiling is None else ceiling
 
 
 def _end(shell: Storey, end: Path, before: Path) -> Path:
