@@ -13,7 +13,7 @@ import yaml
 
 from twin.config import validate
 from twin.scene.declaration import Scene
-from twin.scene.furnishing import furnished, unplaced
+from twin.scene.furnishing import furnished, number_of
 from twin.scene.obstacles import covered
 from twin.scene.receivers import area_points, paired_points, receiver_points
 
@@ -35,18 +35,17 @@ def with_clutter(**changes: Any) -> Scene:
 def test_as_many_as_the_density_says_apart_from_each_other() -> None:
     scene = with_clutter(density_per_m2=0.5, gap_m=0.1)
     assert len(seats(scene)) == 10
-    assert unplaced(scene) == {}
+    assert number_of(scene.clutter[0]) == 10
     shapes = [shapely.Polygon(item.footprint()) for item in furnished(scene)]
     shapes += [shapely.LineString([[5, 0], [5, 4], [10, 4]])]
     for i, one in enumerate(shapes):
         assert all(one.distance(other) >= 0.1 - 0.05 - 1e-9 for other in shapes[:i])
 
 
-def test_what_does_not_fit_is_counted() -> None:
+def test_what_does_not_fit_is_left_out() -> None:
     scene = with_clutter(density_per_m2=4.0)
-    missing = unplaced(scene)["seats"]
-    assert missing > 0
-    assert len(seats(scene)) + missing == 80
+    assert number_of(scene.clutter[0]) == 80
+    assert 0 < len(seats(scene)) < 80
 
 
 def test_one_seed_one_place_and_another_seed_another() -> None:

@@ -35,13 +35,7 @@ def furnished(scene: Scene) -> tuple[Furniture, ...]:
     declared = tuple(item for item in scene.furniture if item.present)
     if not scene.clutter:
         return declared
-    placed, _ = _placed(scene)
-    return declared + placed
-
-
-def unplaced(scene: Scene) -> dict[str, int]:
-    """How many things of each clutter found no place; only clutter that lacks some."""
-    return _placed(scene)[1] if scene.clutter else {}
+    return declared + _placed(scene)
 
 
 def number_of(clutter: Clutter) -> int:
@@ -49,9 +43,8 @@ def number_of(clutter: Clutter) -> int:
     return round(clutter.density_per_m2 * float(shapely.Polygon(clutter.area_m).area))
 
 
-def _placed(scene: Scene) -> tuple[tuple[Furniture, ...], dict[str, int]]:
+def _placed(scene: Scene) -> tuple[Furniture, ...]:
     things: list[Furniture] = []
-    missing: dict[str, int] = {}
     for clutter in scene.clutter:
         if not clutter.present:
             continue
@@ -62,12 +55,10 @@ def _placed(scene: Scene) -> tuple[tuple[Furniture, ...], dict[str, int]]:
         placed: list[shapely.Polygon] = []
         for number in range(number_of(clutter)):
             thing = _place(scene, clutter, number, area, (taken, standing), placed)
-            if thing is None:
-                missing[clutter.name] = missing.get(clutter.name, 0) + 1
-            else:
+            if thing is not None:
                 things.append(thing)
                 placed.append(_plan(thing))
-    return tuple(things), missing
+    return tuple(things)
 
 
 def _plan(thing: Furniture) -> shapely.Polygon:
