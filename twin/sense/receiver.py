@@ -89,14 +89,45 @@ def sense(
 
     Returns:
         Data set with rss (point, visits x snapshots, ap) float32 [dBm], NaN where not heard; rtt
-        likewise [m], one-way; position, ap_position and los as traced. Visits come one after the
-        other along the snapshot axis.
+        likewise [m], one-way, where the data set has paths; position, ap_position and los as
+        traced. Visits come one after the other along the snapshot axis.
     """
     if min(visits, snapshots) < 1:
         raise ValueError(f"expected 1 or more, found visits {visits}, snapshots {snapshots}")
     position = dataset["position"].values
     names = [str(name) for name in dataset["ap"].values]
-    edge_s = np.stack(
+    edge_s = _edges_s(dataset, model) if "path_gain" in dataset else None
+    shape = (len(position), visits * snapshots, len(names))
+    rss, rtt = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    for visit, (index, name) in product(range(visits), enumerate(names)):
+        draws = _Draws(seed, scene_name, realisation, visit, name)
+        level = _rss_dbm(dataset["rss"].values[:, index], position, model, draws, snapshots)
+        scans = slice(visit * snapshots, (visit + 1) * snapshots)
+        rss[:, scans, index] = level
+        if edge_s is None:
+            continue
+        metres = edge_s[:, index] * SPEED_OF_LIGHT_M_PER_S
+        rtt[:, scans, index] = np.where(
+            np.isnan(level), np.nan, _range_m(metres, model, draws, snapshots)
+        )
+    kept = [name for name in ("position", "ap_position", "los") if name in dataset]
+    reported = dataset[kept].copy()
+    reported["rss"] = (("point", "snapshot", "ap"), rss, {"units": "dBm"})
+    if edge_s is not None:
+        reported["rtt"] = (("point", "snapshot", "ap"), rtt, {"units": "m"})
+    reported.attrs = {
+        **dataset.attrs,
+        "sense_seed": seed,
+        "sense_realisation": realisation,
+        "sense_visits": visits,
+        **{f"sense_{key}": value for key, value in model.model_dump().items()},
+    }
+    return reported
+
+
+def _edges_s(dataset: xr.Dataset, model: SenseModel) -> Floats:
+    """Detected first arrivals (n, a) [s]."""
+    return np.stack(
         [
             leading_edge_s(
                 dataset["path_gain"].values[:, index],
@@ -108,28 +139,6 @@ def sense(
         ],
         axis=1,
     )
-    shape = (len(position), visits * snapshots, len(names))
-    rss, rtt = np.empty(shape, np.float32), np.empty(shape, np.float32)
-    for visit, (index, name) in product(range(visits), enumerate(names)):
-        draws = _Draws(seed, scene_name, realisation, visit, name)
-        level = _rss_dbm(dataset["rss"].values[:, index], position, model, draws, snapshots)
-        metres = edge_s[:, index] * SPEED_OF_LIGHT_M_PER_S
-        scans = slice(visit * snapshots, (visit + 1) * snapshots)
-        rss[:, scans, index] = level
-        rtt[:, scans, index] = np.where(
-            np.isnan(level), np.nan, _range_m(metres, model, draws, snapshots)
-        )
-    reported = dataset[["position", "ap_position", "los"]].copy()
-    reported["rss"] = (("point", "snapshot", "ap"), rss, {"units": "dBm"})
-    reported["rtt"] = (("point", "snapshot", "ap"), rtt, {"units": "m"})
-    reported.attrs = {
-        **dataset.attrs,
-        "sense_seed": seed,
-        "sense_realisation": realisation,
-        "sense_visits": visits,
-        **{f"sense_{key}": value for key, value in model.model_dump().items()},
-    }
-    return reported
 
 
 def _bandwidths_hz(dataset: xr.Dataset) -> list[float]:
