@@ -13,6 +13,7 @@ from twin.scene.contents import Furniture
 from twin.scene.declaration import Scene
 from twin.scene.furnishing import furnished
 from twin.scene.levels import floor_m, shell_of
+from twin.scene.meshes import placed_groups
 from twin.scene.motion import person_as_furniture
 from twin.scene.obstacles import CLEARANCE_M
 from twin.scene.standing_shapes import Standing, inner_walls, leaves, street_things
@@ -189,8 +190,6 @@ def _blocker(thing: Standing) -> _Blocker:
 
 def _meshes(scene: Scene) -> Iterator[_Blocker]:
     """Every triangle by itself: a mesh may be a whole room."""
-    if scene.meshes:
-        from twin.scene.meshes import placed_groups
     for part in scene.meshes:
         if part.present:
             for group in placed_groups(part, scene.folder):

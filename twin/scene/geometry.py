@@ -73,11 +73,19 @@ def build(scene: Scene) -> tuple[Surface, ...]:
 
 def shell_surfaces(scene: Scene) -> frozenset[str]:
     """Names of the floors, ceilings and outer walls of a scene's rooms."""
-    return frozenset(surface.name for shell in scene.shells for surface in _shell(scene, shell))
+    return frozenset(
+        _prefix(scene, shell) + part
+        for shell in scene.shells
+        for part in ("floor", "ceiling", *(f"wall {i}" for i in range(len(shell.outline_m))))
+    )
+
+
+def _prefix(scene: Scene, shell: Storey) -> str:
+    return f"{shell.name} " if scene.room is None else ""
 
 
 def _shell(scene: Scene, shell: Storey) -> list[Surface]:
-    prefix = f"{shell.name} " if scene.room is None else ""
+    prefix = _prefix(scene, shell)
     edges = shell.shifted_outline()
     clockwise = not shapely.LinearRing(edges).is_ccw
     outline = np.ascontiguousarray(edges[::-1]) if clockwise else edges

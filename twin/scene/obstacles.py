@@ -12,7 +12,7 @@ from twin.scene.contents import Furniture
 from twin.scene.declaration import Scene
 from twin.scene.furnishing import furnished
 from twin.scene.interiors import Wall
-from twin.scene.levels import floor_m
+from twin.scene.levels import floor_m, shell_of
 from twin.scene.meshes import placed_groups
 from twin.scene.motion import person_as_furniture
 from twin.scene.openings import Hole, holes_of_wall
@@ -51,10 +51,7 @@ def within_shell(scene: Scene, storey: str | None, points: Points) -> Mask:
 
     The first storey where none is named; all of them where the scene has no shell.
     """
-    shell = next(
-        (item for item in scene.shells if storey is None or item.name == storey),
-        None,
-    )
+    shell = shell_of(scene, storey)
     if shell is None:
         return np.ones(len(points), dtype=np.bool_)
     outline = shapely.Polygon(shell.shifted_outline())

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import shapely
 
-from twin.scene.checks.site import AREA_M2, TOUCH_M, Site, ring_problem
+from twin.scene.checks.site import AREA_M2, TOUCH_M, Site
 from twin.scene.declaration import Scene
 from twin.scene.findings import Finding
 from twin.scene.radio import GridArea, RandomArea, ReceiverArea, Trajectory
@@ -21,17 +21,9 @@ _FREE = 1e-3
 def shape(site: Site, key: str, area: ReceiverArea) -> Iterator[Finding]:
     """What keeps an area from having points, found before any is made."""
     if isinstance(area, GridArea | RandomArea):
-        problem = ring_problem(area.area_m)
+        problem = site.ring(f"{key}.area_m", area.area_m)
         if problem is not None:
-            reason, at = problem
-            yield site.finding(
-                "error",
-                f"{key}.area_m",
-                "a polygon that does not cross or touch itself and has an area",
-                reason,
-                "List its corners in order around it, each of them once",
-                at=at,
-            )
+            yield problem
             return
     if isinstance(area, GridArea):
         if _about(area) > MOST_POINTS:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import shapely
 
-from twin.scene.checks.site import TOUCH_M, Shell, Site, coordinates, ring_problem
+from twin.scene.checks.site import TOUCH_M, Shell, Site, coordinates
 from twin.scene.checks.walls import through_ceiling
 from twin.scene.contents import CATALOGUE, Clutter, Furniture, Person
 from twin.scene.findings import Finding
@@ -91,17 +91,9 @@ def _furniture(site: Site, key: str, item: Furniture, shell: Shell) -> Iterator[
 
 
 def _clutter(site: Site, key: str, clutter: Clutter) -> Iterator[Finding]:
-    problem = ring_problem(clutter.area_m)
+    problem = site.ring(f"{key}.area_m", clutter.area_m)
     if problem is not None:
-        reason, at = problem
-        yield site.finding(
-            "error",
-            f"{key}.area_m",
-            "a polygon that does not cross or touch itself and has an area",
-            reason,
-            "List its corners in order around it, each of them once",
-            at=at,
-        )
+        yield problem
         return
     if clutter.kind not in CATALOGUE:
         for field in ("size_m", "material"):

@@ -7,14 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 import shapely
 
-from twin.scene.checks.site import TOUCH_M, Points, Site, coordinates, ring_problem
+from twin.scene.checks.site import TOUCH_M, Points, Site, coordinates
 from twin.scene.findings import Finding
 from twin.scene.motion import path_length_m
 from twin.scene.outdoors import Building, Road, Vehicle
 from twin.scene.street_shapes import carriageway, footprint, vehicle_surface
 
-_EXPECTED = "a polygon that does not cross or touch itself and has an area"
-_CURE = "List its corners in order around it, each of them once"
 # Buildings that share less than this stand beside each other [m2].
 _OVERLAP_M2 = 1.0
 _MOST_ROOF_M = 100.0
@@ -25,11 +23,10 @@ def errors(site: Site) -> Iterator[Finding]:
     scene = site.scene
     site.ground_is_sound = "ground" not in site.absurd
     if scene.ground is not None and site.ground_is_sound:
-        problem = ring_problem(scene.ground.area_m)
+        problem = site.ring("ground.area_m", scene.ground.area_m)
         if problem is not None:
-            reason, at = problem
             site.ground_is_sound = False
-            yield site.finding("error", "ground.area_m", _EXPECTED, reason, _CURE, at=at)
+            yield problem
     for key, building in list(site.sound("buildings", scene.buildings)):
         problems = list(_building(site, key, building))
         yield from problems
@@ -85,10 +82,9 @@ def _rain(site: Site) -> Iterator[Finding]:
 
 
 def _building(site: Site, key: str, building: Building) -> Iterator[Finding]:
-    problem = ring_problem(building.footprint_m)
+    problem = site.ring(f"{key}.footprint_m", building.footprint_m)
     if problem is not None:
-        reason, at = problem
-        yield site.finding("error", f"{key}.footprint_m", _EXPECTED, reason, _CURE, at=at)
+        yield problem
         return
     if building.roof == "flat":
         return

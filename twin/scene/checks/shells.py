@@ -12,7 +12,6 @@ from twin.scene.checks.site import TOUCH_M, Shell, Site, coordinates, ring_probl
 from twin.scene.findings import Finding
 from twin.scene.interiors import Storey
 
-_EXPECTED = "a polygon that does not cross or touch itself and has an area"
 _CURE = "List the corners in order around the outline, each of them once"
 # Two storeys whose plans share less than this do not overlap [m2].
 _OVERLAP_M2 = 0.01
@@ -144,10 +143,9 @@ def _outline(site: Site, shell: Storey, key: str) -> Iterator[Finding]:
     if repeated is not None:
         yield repeated
         return
-    problem = ring_problem(shell.outline_m)
-    if problem is not None:
-        reason, at = problem
-        yield site.finding("error", f"{key}.outline_m", _EXPECTED, reason, _CURE, at=at)
+    unsound = site.ring(f"{key}.outline_m", shell.outline_m, _CURE)
+    if unsound is not None:
+        yield unsound
         return
     declared = np.asarray(shell.outline_m, dtype=np.float64)
     shifted = shell.shifted_outline()
@@ -179,10 +177,9 @@ def _voids(site: Site, shell: Shell) -> Iterator[Finding]:
     holes: list[tuple[int, shapely.Polygon]] = []
     for i, void in enumerate(shell.storey.voids_m):
         key = f"{shell.key}.voids_m.{i}"
-        problem = ring_problem(void)
+        problem = site.ring(key, void, _CURE)
         if problem is not None:
-            reason, at = problem
-            yield site.finding("error", key, _EXPECTED, reason, _CURE, at=at)
+            yield problem
             continue
         hole = shapely.Polygon(void)
         if not shell.within.covers(hole):

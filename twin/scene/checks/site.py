@@ -14,8 +14,8 @@ import shapely
 from twin.errors import Fault
 from twin.scene.declaration import Scene
 from twin.scene.findings import Finding, Level
-from twin.scene.furnishing import furnished
 from twin.scene.interiors import Storey
+from twin.scene.obstacles import settled
 
 Points = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -150,6 +150,20 @@ class Site:
         scene = self.scene
         return not scene.shells or bool(scene.ground or scene.buildings or scene.roads)
 
+    def ring(
+        self,
+        key: str,
+        corners: object,
+        cure: str = "List its corners in order around it, each of them once",
+    ) -> Finding | None:
+        """What is wrong with corners (n, 2) that a polygon should have, or None."""
+        problem = ring_problem(corners)
+        if problem is None:
+            return None
+        reason, at = problem
+        expected = "a polygon that does not cross or touch itself and has an area"
+        return self.finding("error", key, expected, reason, cure, at=at)
+
     def reduced(self) -> Scene:
         """The scene without its spoilt parts."""
         if not self.spoilt and self.ground_is_sound:
@@ -181,13 +195,7 @@ class Site:
         """
         spoilt = frozenset(self.spoilt)
         if self._furnished is None or self._furnished[0] != spoilt:
-            scene = self.reduced()
-            if scene.clutter:
-                placed = furnished(scene)[sum(item.present for item in scene.furniture) :]
-                scene = scene.model_copy(
-                    update={"furniture": scene.furniture + placed, "clutter": ()}
-                )
-            self._furnished = spoilt, scene
+            self._furnished = spoilt, settled(self.reduced())
         return self._furnished[1]
 
     def receivers(self) -> Points:
