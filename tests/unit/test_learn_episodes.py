@@ -35,12 +35,12 @@ def test_shapes_and_weights(feature):
     for task, size in enumerate(sizes):
         assert np.allclose(batch.support_weight[task, :size], 1.0 / size)
         assert not batch.support_inputs[task, size:].any()
-        assert not batch.support_position[task, size:].any()
+        assert not batch.support_targets[task, size:].any()
 
 
 def test_support_and_query_points_of_a_task_differ():
     batch = sample(TwinTasks(places(), "rss", "none"), tasks=20, supports=(5,), queries=20)
-    for support, query in zip(batch.support_position, batch.query_position, strict=True):
+    for support, query in zip(batch.support_targets, batch.query_targets, strict=True):
         assert len(np.unique(np.concatenate([support, query]), axis=0)) == 25
 
 
@@ -68,7 +68,7 @@ def test_each_access_point_comes_from_an_environment_of_its_own():
     entries = 2 * len(AP)
     support = batch.support_inputs[..., :entries] * source.scaler.spread + source.scaler.centre
     query = batch.query_inputs[..., :entries] * source.scaler.spread + source.scaler.centre
-    point = source.scaler.to_metres(batch.support_position) / 2.0
+    point = source.scaler.to_metres(batch.support_targets) / 2.0
     point = np.rint(point[..., 0] * 5 + point[..., 1])
     # Medians at the labelled points: no tenths; one environment an access point and task.
     environment = (support - point[..., None]) / 100.0
@@ -79,7 +79,7 @@ def test_each_access_point_comes_from_an_environment_of_its_own():
     assert np.array_equal(environment[..., : len(AP)], environment[..., len(AP) :])
     assert (environment[:, 0, 0] != environment[:, 0, 1]).any()
     # Queries are single scans of the same environments.
-    asked = source.scaler.to_metres(batch.query_position) / 2.0
+    asked = source.scaler.to_metres(batch.query_targets) / 2.0
     asked = np.rint(asked[..., 0] * 5 + asked[..., 1])
     scan = 10.0 * (query - asked[..., None] - 100.0 * environment[:, :1])
     assert np.allclose(scan, np.rint(scan), atol=0.01)
@@ -92,7 +92,7 @@ def test_tasks_are_aligned_on_their_own_labels():
     # fingerprints are the field itself, whatever the task's environments.
     source = TwinTasks(places(6, bias_db=6.0, noise_db=0.0), "rss", "labels")
     batch = sample(source, supports=(5,), queries=10)
-    asked = source.scaler.to_metres(batch.query_position)
+    asked = source.scaler.to_metres(batch.query_targets)
     expected = source.scaler.encode(source.field.expected(asked.reshape(-1, 2)))
     assert np.allclose(batch.query_inputs.reshape(expected.shape), expected, atol=0.01)
     unaligned = sample(TwinTasks(places(6, bias_db=6.0, noise_db=0.0), "rss", "none"))

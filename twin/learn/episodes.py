@@ -9,7 +9,6 @@ may see.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -25,38 +24,8 @@ from twin.learn.features import (
     fingerprints,
     point_fingerprints,
 )
+from twin.learn.tasks import TaskBatch
 from twin.store.reader import Environment
-
-Float32 = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class TaskBatch:
-    """T tasks, padded to the largest support set.
-
-    Attributes:
-        support_inputs: (T, K, i) encoded fingerprints of the labelled points.
-        support_position: (T, K, 2) in the learner's coordinates.
-        support_weight: (T, K) 1/k on the k labelled points, 0 on the padding.
-        query_inputs: (T, Q, i).
-        query_position: (T, Q, 2).
-    """
-
-    support_inputs: Float32
-    support_position: Float32
-    support_weight: Float32
-    query_inputs: Float32
-    query_position: Float32
-
-    def arrays(self) -> tuple[Float32, Float32, Float32, Float32, Float32]:
-        """The five arrays in the order of the attributes."""
-        return (
-            self.support_inputs,
-            self.support_position,
-            self.support_weight,
-            self.query_inputs,
-            self.query_position,
-        )
 
 
 class TwinTasks:
@@ -138,10 +107,10 @@ class TwinTasks:
                 self._alignment, self.field, self.groups, (heard, self.field.mean[labelled]), single
             )
             batch.support_inputs[task, :k] = self.scaler.encode(aligned.apply(heard))
-            batch.support_position[task, :k] = self.scaler.to_unit(self.position[labelled])
+            batch.support_targets[task, :k] = self.scaler.to_unit(self.position[labelled])
             batch.support_weight[task, :k] = 1.0 / k
             batch.query_inputs[task] = self.scaler.encode(aligned.apply(single))
-            batch.query_position[task] = self.scaler.to_unit(self.position[asked])
+            batch.query_targets[task] = self.scaler.to_unit(self.position[asked])
         return batch
 
     def _hear(

@@ -20,12 +20,18 @@ from twin.learn.archive import read_archive, write_archive
 from twin.learn.episodes import TwinTasks
 from twin.learn.features import Array, Feature, Scaler, entry_groups
 from twin.learn.learner import Labelled, Location
-from twin.learn.metalearning import MetaTraining, Tensor, adapted_parameters
+from twin.learn.losses import MeanDistanceWithSpread
+from twin.learn.metalearning import InnerLoop, MetaTraining, Tensor, adapted, forward
 from twin.learn.presets import GradientSettings
 from twin.seeds import integer_seed, stream
 from twin.store.reader import Environment
 
 FORMAT = "fingertwin/learner@1"
+#: Inner gradients are clipped to this global norm: fingerprints far off the twin's scale (a place
+#: that is not aligned) would otherwise throw the parameters out of any useful range in a few
+#: steps.
+LARGEST_GRADIENT = 10.0
+_PROBLEM = MeanDistanceWithSpread()
 _ADAPTATION = frozenset({"alignment", "inner_rate", "inner_steps"})
 
 
@@ -112,16 +118,15 @@ class GradientLearner:
         )
         training = MetaTraining(
             self._model,
+            _PROBLEM,
+            InnerLoop(settings.inner_rate, inner_steps, settings.first_order, LARGEST_GRADIENT),
             keras.optimizers.Adam(schedule, global_clipnorm=10.0),
-            settings.inner_rate,
-            inner_steps,
-            settings.first_order,
         )
         # All learners of a seed see the same tasks in the same order: that is the equal budget.
         generator = stream(self._seed, "tasks", self.feature)
         for _ in range(settings.outer_steps):
             batch = source.sample(generator, settings.tasks, settings.supports, settings.queries)
-            training.step(*batch.arrays())
+            training.step(batch)
 
     def adapt(self, labelled: Labelled) -> None:
         """Align to a place and take the adaptation's gradient steps on its labelled points.
@@ -251,19 +256,10 @@ def _adapt_step(
     position: Tensor,
     weight: Tensor,
 ) -> list[Tensor]:
-    start = [tf.convert_to_tensor(v) for v in model.trainable_variables]
-    return adapted_parameters(
-        model,
-        start,
-        inputs,
-        position,
-        weight,
-        settings.inner_rate,
-        settings.inner_steps,
-        first_order=True,
-    )
+    start = [tf.convert_to_tensor(variable) for variable in model.trainable_variables]
+    inner = InnerLoop(settings.inner_rate, settings.inner_steps, True, LARGEST_GRADIENT)
+    return adapted(model, _PROBLEM, inner, start, [], (inputs, position, weight))[0]
 
 
 def _forward_step(model: keras.Model, parameters: list[Tensor], inputs: Tensor) -> Tensor:
-    predicted, _ = model.stateless_call(parameters, model.non_trainable_variables, inputs)
-    return predicted
+    return forward(model, parameters, [], inputs, training=False)[0]

@@ -91,3 +91,84 @@ def small(method: Trained, outer_steps: int | None = None) -> GradientSettings:
     if outer_steps is not None:
         changes["outer_steps"] = outer_steps
     return GradientSettings(**{**SMALL.model_dump(), **changes})
+
+
+class MetaSettings(StrictModel):
+    """Settings of MetaLoc's paradigms; see `twin.learn.paradigms`.
+
+    Attributes:
+        inner_rate: step size alpha.
+        inner_steps: gradient steps on a support set in meta-training.
+        adaptation_steps: gradient steps in a new environment.
+        first_order: drop second derivatives in outer gradients (eqs. 11-13).
+        outer_rate: step size beta (Adam).
+        outer_decay: of beta over the outer steps: none, or a cosine to zero.
+        outer_steps: outer updates; MAML-TS makes as many in every environment.
+        tasks: tasks an outer update M; MAML-DG takes as many of each of its two environments.
+        virtual_rate: beta of theta' in MAML-DG (eq. 19), where the outer optimiser is Adam and its
+            step size says nothing of the gradient's; nothing: `outer_rate`, as in the paper.
+        domain_weight: w of MAML-DG.
+        largest_gradient: inner gradients are clipped to this global norm; nothing: they are not.
+    """
+
+    inner_rate: float = Field(ge=0)
+    inner_steps: int = Field(ge=1)
+    adaptation_steps: int = Field(ge=0)
+    first_order: bool
+    outer_rate: float = Field(gt=0)
+    outer_decay: Literal["none", "cosine"] = "none"
+    outer_steps: int = Field(ge=0)
+    tasks: int = Field(ge=1)
+    virtual_rate: float | None = Field(default=None, ge=0)
+    domain_weight: float = Field(default=1.0, ge=0)
+    largest_gradient: float | None = Field(default=None, gt=0)
+
+
+#: MetaLoc, sections V-A and III-B: step sizes, one inner step, first order. Outer steps are those
+#: of Table III, tasks a step the four training tasks of Fig. 8; w is not given and is 1 here.
+RSS_PAPER = MetaSettings(
+    inner_rate=1e-4,
+    inner_steps=1,
+    adaptation_steps=10,
+    first_order=True,
+    outer_rate=1e-3,
+    outer_steps=7500,
+    tasks=4,
+)
+
+#: MetaLoc, section V-B; 4 tasks an outer step and 10 steps of adaptation after the authors'
+#: published settings.
+CSI_PAPER = MetaSettings(
+    inner_rate=0.01,
+    inner_steps=5,
+    adaptation_steps=10,
+    first_order=True,
+    outer_rate=1e-3,
+    outer_steps=7500,
+    tasks=4,
+)
+
+#: Trains in seconds on two cores: larger steps on scaled coordinates.
+RSS_SMALL = MetaSettings(
+    inner_rate=0.02,
+    inner_steps=5,
+    adaptation_steps=10,
+    first_order=True,
+    outer_rate=2e-3,
+    outer_decay="cosine",
+    outer_steps=1500,
+    tasks=8,
+    largest_gradient=10.0,
+)
+
+#: Trains in minutes on two cores.
+CSI_SMALL = MetaSettings(
+    inner_rate=0.05,
+    inner_steps=5,
+    adaptation_steps=10,
+    first_order=True,
+    outer_rate=2e-3,
+    outer_decay="cosine",
+    outer_steps=600,
+    tasks=4,
+)
