@@ -126,8 +126,8 @@ def read_request(
     if out is None and study is not None:
         out = Path("out") / study.name
     if out is not None:
-        store = _store_in(out, store)
-        faults += _output_faults(out, store)
+        store = store_in(out, store)
+        faults += output_faults(out, store)
     if study is not None:
         faults += _plan(study, folder, {}).faults
     if study is None or out is None or store is None or faults:
@@ -135,7 +135,8 @@ def read_request(
     return Request(study, folder, out, store)
 
 
-def _store_in(out: Path, store: str | None) -> str:
+def store_in(out: Path, store: str | None) -> str:
+    """Where the store of a run is: as named, else in its folder."""
     return store if store is not None else str(out / _STORE)
 
 
@@ -150,8 +151,8 @@ def prepare(study: Study, reality: Reality, out: Path, store: str | None = None)
     info = backend.prepare()
     plans = _plan(study, reality.folder, {"variant": info.variant, **info.versions})
     out = out.resolve()
-    store = _store_in(out, store)
-    refuse([*_output_faults(out, store), *plans.faults])
+    store = store_in(out, store)
+    refuse([*output_faults(out, store), *plans.faults])
     return Prepared(study, reality, out, store, plans.twins, plans.held_out, info)
 
 
@@ -226,7 +227,7 @@ def _access_point_faults(room: Room, twin: SiteSpec, real: SiteSpec, key: str) -
     return [Fault("study", f"{key}.scene", expected, ", ".join(twin.access_points))]
 
 
-def _output_faults(out: Path, store: str) -> list[Fault]:
+def output_faults(out: Path, store: str) -> list[Fault]:
     """What keeps results from being written there; makes nothing."""
     expected = "a folder that can be written"
     there = out.absolute()

@@ -16,13 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRun
-from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
-from prefect.tasks import Task
 
 from flows import generation, learning
 from flows.generation import TwinPlan
+from flows.jobs import JOB, ONE_AT_A_TIME
 from flows.preparation import Prepared, prepare, sole_run
 from flows.reality import Reality, reality_in
 from flows.reporting import RoomResult, write_outputs
@@ -30,7 +27,6 @@ from flows.screen import Progress, Stage, ended_by_interrupt, say
 from flows.server import connected, start
 from flows.study import Study, canonical
 from twin.config import validate
-from twin.errors import InputError
 from twin.evaluate.records import Errors
 from twin.learn.features import Feature
 from twin.learn.presets import TRAINED
@@ -39,28 +35,7 @@ from twin.store.reader import environments
 from twin.store.writer import claimed, create_site, note_traced, pending_jobs, publish
 
 
-def _worth_a_retry(job: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Input that was refused once will be refused again."""
-    error = state.result(raise_on_failure=False)
-    if isinstance(error, InputError):
-        return False
-    say(f"  {job.name} failed, trying once more: {error}")
-    return True
-
-
-_JOB: dict[str, Any] = {
-    "retries": 1,
-    "retry_delay_seconds": 1,
-    "retry_condition_fn": _worth_a_retry,
-    "cache_policy": NO_CACHE,
-    "persist_result": False,
-}
-
-#: Ray tracing and training use all cores, and two solves at once in one process crash.
-_ONE_AT_A_TIME: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=1)
-
-
-@task(name="trace realisation", **_JOB)
+@task(name="trace realisation", **JOB)
 def trace_realisation(
     study_json: str,
     room: int,
@@ -76,19 +51,19 @@ def trace_realisation(
     )
 
 
-@task(name="import measurements", **_JOB)
+@task(name="import measurements", **JOB)
 def import_measurements(data_dir: str, room: str, store: str) -> str:
     """Import one measured room into the store; gives the site's content digest."""
     return import_room(Path(data_dir), room, store)
 
 
-@task(name="fit learner", **_JOB)
+@task(name="fit learner", **JOB)
 def fit_learner(training: learning.Training, store: str, models: str) -> str:
     """Fit one learner; gives the file it was saved to."""
     return str(learning.train(training, store, Path(models)))
 
 
-@task(name="evaluate", **_JOB)
+@task(name="evaluate", **JOB)
 def evaluate_feature(
     fitted: list[tuple[learning.Training, str]],
     store: str,
@@ -130,7 +105,7 @@ def run(
             return Path(sim_to_real(content, str(out), folder, command, store, replace))
 
 
-@flow(name="sim-to-real", task_runner=_ONE_AT_A_TIME, persist_result=False)
+@flow(name="sim-to-real", task_runner=ONE_AT_A_TIME, persist_result=False)
 def sim_to_real(
     study: dict[str, Any],
     out: str,
