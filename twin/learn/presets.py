@@ -124,6 +124,24 @@ class MetaSettings(StrictModel):
     largest_gradient: float | None = Field(default=None, gt=0)
 
 
+class PositionShape(StrictModel):
+    """Sizes of MetaLoc's problem on received powers; see `twin.learn.position_learner`.
+
+    Attributes:
+        neighbours: K of the fingerprint (5 in the paper).
+        hidden: units of each hidden layer.
+        references: reference points of a historical environment without a split of its own.
+        supports: numbers of labelled fingerprints that tasks have.
+        queries: query fingerprints a task.
+    """
+
+    neighbours: int = Field(default=5, ge=1)
+    hidden: tuple[Count, ...] = Field(default=(64, 64, 64, 64), min_length=1)
+    references: int = Field(default=54, ge=2)
+    supports: tuple[Count, ...] = Field(default=(10, 30, 100), min_length=1)
+    queries: int = Field(default=30, ge=1)
+
+
 #: MetaLoc, sections V-A and III-B: step sizes, one inner step, first order. Outer steps are those
 #: of Table III, tasks a step the four training tasks of Fig. 8; w is not given and is 1 here.
 RSS_PAPER = MetaSettings(

@@ -1,0 +1,159 @@
+"""MetaLoc on received powers as a learner: fit on environments, adapt to a place, locate there.
+
+The fingerprint is that of MetaLoc's Fig. 3, so the environments may have other access points, and
+other numbers of them, than the place. The labelled points of a place are its reference points and
+its support set alike: a labelled fingerprint is never its own neighbour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from twin.errors import Fault, InputError, NotFittedError, refuse
+from twin.learn.features import fingerprints, point_fingerprints
+from twin.learn.learner import Labelled, Location
+from twin.learn.losses import MeanSquare
+from twin.learn.neighbour_fingerprints import Array, ReferenceMap
+from twin.learn.networks import multilayer_perceptron
+from twin.learn.paradigms import Paradigm, ParadigmName
+from twin.learn.position_tasks import Place, PositionDomain, one_task
+from twin.learn.presets import MetaSettings, PositionShape
+from twin.learn.tasks import AnyArray
+from twin.seeds import stream
+from twin.store.reader import Environment
+
+_FEWEST = 2
+
+
+class PositionLearner:
+    """One of MetaLoc's paradigms, regressing positions from received powers."""
+
+    def __init__(
+        self, paradigm: ParadigmName, settings: MetaSettings, shape: PositionShape, seed: int
+    ) -> None:
+        """An untrained learner.
+
+        Args:
+            paradigm: which.
+            settings: of meta-training and adaptation.
+            shape: of fingerprints, tasks and network.
+            seed: of initial weights, reference points and tasks.
+        """
+        self._shape = shape
+        self._seed = seed
+        self._paradigm = Paradigm(
+            paradigm,
+            lambda weights: multilayer_perceptron(3 * shape.neighbours, shape.hidden, seed=weights),
+            MeanSquare(),
+            settings,
+            seed,
+        )
+        self._fitted = False
+        self._place: tuple[ReferenceMap, list[AnyArray], float] | None = None
+
+    def fit(self, environments: Sequence[Environment]) -> None:
+        """Learn from historical environments; those of one site are one domain.
+
+        The reference points of an environment are those of its split, or points drawn at random
+        where it has none; all other points are what its tasks are drawn from.
+
+        Raises:
+            InputError: no received powers, too few points; see `Paradigm.fit`.
+        """
+        missing = [e for e in environments if "rss" not in e.features]
+        refuse(
+            Fault(f"site {e.site}, realisation {e.realisation}", "features", "rss", "none")
+            for e in missing
+        )
+        ordered = sorted(environments, key=lambda e: e.site)
+        domains = []
+        for site, members in groupby(ordered, key=lambda e: e.site):
+            places = [self._surveyed(environment) for environment in members]
+            shape = self._shape
+            domains.append(
+                PositionDomain(site, places, shape.neighbours, shape.supports, shape.queries)
+            )
+        self._paradigm.fit(domains)
+        self._fitted, self._place = True, None
+
+    def _surveyed(self, environment: Environment) -> Place:
+        """Reference points by their medians, and the scans at all other points."""
+        references = np.flatnonzero(environment.is_reference)
+        if len(references) == 0:
+            count = min(self._shape.references, environment.points // 2)
+            generator = stream(
+                self._seed, "reference points", environment.site, environment.realisation
+            )
+            references = np.sort(generator.choice(environment.points, count, replace=False))
+        others = np.setdiff1d(np.arange(environment.points), references)
+        position = np.asarray(environment.position[:, :2], dtype=np.float64)
+        scans = fingerprints(environment, "rss")[others]
+        where = np.repeat(position[others], scans.shape[1], axis=0)
+        scans = scans.reshape(-1, scans.shape[-1])
+        heard = np.isfinite(scans).any(axis=1)
+        known = ReferenceMap(
+            point_fingerprints(environment, "rss")[references], position[references]
+        )
+        return Place(known, scans[heard], where[heard])
+
+    def adapt(self, labelled: Labelled) -> None:
+        """Adapt to a place on its labelled points.
+
+        Raises:
+            NotFittedError: `fit` or `load` did not run before.
+            InputError: fewer than two labelled points; see `ReferenceMap`.
+        """
+        if not self._fitted:
+            raise NotFittedError("adapt: expected a fitted learner; call fit or load first")
+        count = len(labelled.position)
+        if count < _FEWEST:
+            expected = f"at least {_FEWEST}, so that each has another as its neighbour"
+            raise InputError([Fault("labelled points", "", expected, str(count))])
+        known = ReferenceMap(labelled.fingerprints, labelled.position)
+        neighbours = self._shape.neighbours
+        inputs = known.inputs(labelled.fingerprints, neighbours, np.arange(count))
+        targets = known.to_unit(labelled.position)
+        start = self._paradigm.starts[self._paradigm.choose(np.asarray(inputs, np.float64))]
+        batch = one_task((inputs, targets), (inputs, targets))
+        adaptation = self._paradigm.adaptation()
+        steps = self._paradigm.settings.adaptation_steps
+        # The network has no weights but trained ones.
+        weights = [value[0] for value in adaptation.parameters(start, batch, steps)]
+        answers = adaptation.outputs(start, batch, (steps,))[0, 0]
+        wrong = np.linalg.norm(answers - targets, axis=1) * known.reach
+        self._place = (known, weights, float(np.sqrt(np.mean(wrong**2))))
+
+    def locate(self, fingerprints: Array) -> Location:
+        """Locate (n, a) fingerprints [dBm]; NaN = not heard.
+
+        The spread is the root mean square error at the labelled points, the same for all.
+
+        Raises:
+            NotFittedError: `adapt` did not run before.
+            InputError: fingerprints of other access points than the labelled ones.
+        """
+        if self._place is None:
+            raise NotFittedError(
+                "locate: expected a learner adapted to the place; call adapt first"
+            )
+        known, weights, spread = self._place
+        inputs = known.inputs(fingerprints, self._shape.neighbours)
+        nowhere = np.zeros((1, 2), np.float32)
+        batch = one_task((inputs[:1], nowhere), (inputs, np.zeros((len(inputs), 2), np.float32)))
+        answers = self._paradigm.adaptation().outputs(weights, batch, (0,))[0, 0]
+        return Location(known.to_metres(answers), np.full(len(inputs), spread))
+
+    def save(self, path: Path) -> None:
+        """Write what `fit` learned to one file."""
+        if not self._fitted:
+            raise NotFittedError("save: expected a fitted learner; call fit or load first")
+        self._paradigm.save(path)
+
+    def load(self, path: Path) -> None:
+        """Read what `save` wrote; see `Paradigm.load`."""
+        self._paradigm.load(path)
+        self._fitted, self._place = True, None
