@@ -34,7 +34,8 @@ _HELD_OUT_SNAPSHOTS = 20
 _REFERENCE_SHARE = 0.73
 # What a trace says that the site says for all, or that draws say realisation by realisation.
 _NOT_STORED = ("ap_active", "ap_bandwidth", "ap_frequency", "ap_orientation", "ap_ports")
-_OF_ONE_REALISATION = frozenset(
+#: Attributes that say something of one realisation only, and so stand in no site.
+OF_ONE_REALISATION = frozenset(
     {"scene_digest", "sense_realisation", "rain_mm_per_h", "rain_model", "layers"}
 )
 
@@ -113,13 +114,13 @@ def _plan(
                 ]
             )
         ),
-        ap_frequency_hz=_carriers_hz(scene, realisations),
+        ap_frequency_hz=carriers_hz(scene, realisations),
         snapshots=visits * snapshots,
         visits=visits,
         paths=study.trace.max_paths,
         ap_antennas=max(ap.ports for ap in scene.access_points),
         subcarriers=scene.subcarriers,
-        subcarrier_spacing_hz=_bandwidth_hz(scene, realisations) / scene.subcarriers,
+        subcarrier_spacing_hz=bandwidth_hz(scene, realisations) / scene.subcarriers,
         drawn=drawn_quantities([r.drawn for r in realisations], realisations[0].units),
         # One job a realisation: the receiver's errors are drawn for all its points at once.
         shard_points=len(points),
@@ -146,8 +147,12 @@ def _plan(
     return TwinPlan(site, scene, table, points, realisations, split, spec)
 
 
-def _carriers_hz(scene: Scene, realisations: Sequence[Realisation]) -> tuple[float, ...]:
-    """The carrier of each access point, which is one for all realisations of a site."""
+def carriers_hz(scene: Scene, realisations: Sequence[Realisation]) -> tuple[float, ...]:
+    """The carrier of each access point, which is one for all realisations of a site.
+
+    Raises:
+        InputError: realisations differ.
+    """
     found = [tuple(r.scene.carrier_hz(ap) for ap in r.scene.access_points) for r in realisations]
     differing = [carriers for carriers in found if carriers != found[0]]
     if differing:
@@ -161,8 +166,12 @@ def _carriers_hz(scene: Scene, realisations: Sequence[Realisation]) -> tuple[flo
     return found[0]
 
 
-def _bandwidth_hz(scene: Scene, realisations: Sequence[Realisation]) -> float:
-    """The one bandwidth of all access points in all realisations: a site has one spacing."""
+def bandwidth_hz(scene: Scene, realisations: Sequence[Realisation]) -> float:
+    """The one bandwidth of all access points in all realisations: a site has one spacing.
+
+    Raises:
+        InputError: there are several.
+    """
     found = {r.scene.band_hz(ap) for r in realisations for ap in r.scene.access_points}
     if len(found) > 1:
         expected = "one bandwidth for all access points of a site"
@@ -243,4 +252,4 @@ def trace_job(
     everything = slice(0, len(plan.points))
     write_shard(store, plan.site, realisation, everything, block, config_digest)
     said = {**traced.attrs, **heard.attrs}
-    return {key: value for key, value in said.items() if key not in _OF_ONE_REALISATION}
+    return {key: value for key, value in said.items() if key not in OF_ONE_REALISATION}

@@ -1,0 +1,1 @@
+"""MetaLoc's experiments: historical environments, paradigms and baselines, one file each."""
