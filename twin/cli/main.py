@@ -14,7 +14,7 @@ from twin.cli.data import data_app
 from twin.cli.perturb import perturb_app
 from twin.cli.scene import scene_app
 from twin.cli.store import store_app
-from twin.errors import Fault, InputError, TwinError
+from twin.errors import Fault, InputError, TwinError, refuse
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -96,8 +96,43 @@ def run(
         ),
     ] = False,
 ) -> None:
-    """The whole road for a study of your own."""
-    _run(study, out, data_dir, offline, store, replace=replace)
+    """The whole road for a study of your own, or for one of MetaLoc's experiments."""
+    if _is_metaloc(study):
+        _run_metaloc(study, out, data_dir, store, offline=offline, replace=replace)
+    else:
+        _run(study, out, data_dir, offline, store, replace=replace)
+
+
+def _is_metaloc(study_file: Path) -> bool:
+    from twin.config import read_yaml
+
+    content = read_yaml(study_file)
+    schema = content.get("schema") if isinstance(content, dict) else None
+    return isinstance(schema, str) and schema.startswith("fingertwin/metaloc@")
+
+
+def _run_metaloc(
+    study_file: Path,
+    out: Path | None,
+    data_dir: Path | None,
+    store: str | None,
+    *,
+    offline: bool,
+    replace: bool,
+) -> None:
+    from flows.metaloc.flow import read_request
+    from flows.metaloc.flow import run as run_study
+
+    refuse(
+        Fault(option, "", "a study that traces a twin of real rooms", f"{study_file}, of MetaLoc")
+        for option, given in (("--offline", offline), ("--replace", replace))
+        if given
+    )
+    report = run_study(
+        read_request(study_file, data_dir, out, store), shlex.join(["twin", *sys.argv[1:]])
+    )
+    typer.echo(f"Report: {report}")
+    typer.echo(f"Records: {report.with_name('records.json')}")
 
 
 def _run(

@@ -18,6 +18,7 @@ from twin.errors import Fault, refuse
 Images = npt.NDArray[np.uint8]
 Float32 = npt.NDArray[np.float32]
 Counts = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.intp]
 
 #: Packets of a burst, and used subcarriers of a 20 MHz channel in the legacy (non-HT) format of
 #: IEEE 802.11: offsets -26 to 26 without 0.
@@ -33,7 +34,7 @@ _LARGEST_OFFSET = 26
 _PIXELS = 2**22
 
 
-def used_subcarriers(subcarriers: int) -> npt.NDArray[np.intp]:
+def used_subcarriers(subcarriers: int) -> Indices:
     """Indices of the 52 used subcarriers, by rising offset.
 
     Args:
@@ -86,6 +87,36 @@ def amplitudes(reported_csi: npt.ArrayLike, packets: int = PACKETS) -> Float32:
     return np.ascontiguousarray(cut.transpose(0, 1, 4, 2, 3))
 
 
+def levelled(amplitude: Float32, rss_dbm: npt.ArrayLike) -> Float32:
+    """Amplitudes with the level that the receiver's automatic gain took out of them.
+
+    A receiver reports CSI after its gain control: how strong a packet came is only in its RSS.
+    MetaLoc does not say that it used it; without, an image holds the shape of the channel alone.
+
+    Args:
+        amplitude: (point, burst, 52, packet, ap) see `amplitudes`.
+        rss_dbm: (point, snapshot, ap) reported with the packets; NaN = not heard.
+
+    Returns:
+        The same, such that the mean power over the subcarriers is the RSS [square root of mW].
+
+    Raises:
+        InputError: RSS of other points, access points or of too few snapshots.
+    """
+    rss = np.asarray(rss_dbm, np.float64)
+    points, bursts, _, packets, access_points = amplitude.shape
+    fits = rss.ndim == 3 and rss.shape[::2] == (points, access_points)
+    if not fits or rss.shape[1] < bursts * packets:
+        expected = f"({points}, {bursts * packets} or more, {access_points})"
+        refuse([Fault("CSI images", "rss", expected, f"shape {rss.shape}")])
+    level = rss[:, : bursts * packets].reshape(points, bursts, packets, access_points)
+    root = np.sqrt(np.mean(amplitude.astype(np.float64) ** 2, axis=2))
+    heard = np.isfinite(level) & (root > 0.0)
+    factor = np.where(heard, 10.0 ** (np.where(heard, level, 0.0) / 20.0), 0.0)
+    factor /= np.where(heard, root, 1.0)
+    return (amplitude * factor[:, :, None]).astype(np.float32)
+
+
 def full_scale(historical: Float32, share: float = SHARE) -> Float32:
     """Amplitude that becomes 255, for each access point.
 
@@ -117,7 +148,8 @@ def images(amplitude: Float32, scale: Float32) -> Images:
         amplitude: see `amplitudes`.
         scale: (ap,) see `full_scale`.
     """
-    return np.rint(np.minimum(amplitude / scale, 1.0) * (LEVELS - 1)).astype(np.uint8)
+    shade = np.rint(np.minimum(amplitude / scale, 1.0) * (LEVELS - 1))
+    return np.asarray(shade.astype(np.uint8))
 
 
 def histograms(pictures: Images, bins: int = LEVELS, *, per_access_point: bool = False) -> Counts:
@@ -174,7 +206,7 @@ def intersection(first: npt.ArrayLike, second: npt.ArrayLike) -> npt.NDArray[np.
     return np.asarray((total - cdist(one, other, "cityblock")) / 2.0)
 
 
-def nearest_points(asked: npt.ArrayLike, reference: npt.NDArray[Any], nearest: int) -> Any:
+def nearest_points(asked: npt.ArrayLike, reference: npt.NDArray[Any], nearest: int) -> Indices:
     """The reference points whose images look most like each asked image.
 
     Args:
@@ -196,4 +228,4 @@ def nearest_points(asked: npt.ArrayLike, reference: npt.NDArray[Any], nearest: i
     )
     each = intersection(asked, reference.reshape(-1, bins))
     alike = each.reshape(-1, points, pictures).mean(axis=2)
-    return np.argsort(-alike, axis=1, kind="stable")[:, :nearest]
+    return np.asarray(np.argsort(-alike, axis=1, kind="stable")[:, :nearest])

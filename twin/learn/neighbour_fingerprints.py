@@ -138,7 +138,7 @@ class ReferenceMap:
         elif np.isinf(self.fingerprints).any() or not np.isfinite(self.fingerprints).any():
             expected = "finite levels, NaN where not heard, one heard at least"
             faults.append(Fault(where, "fingerprints", expected, "others"))
-        if position != (levels[0] if levels else 0, 2):
+        if position[1:] != (2,) or (len(levels) == 2 and position[0] != levels[0]):
             faults.append(
                 Fault(where, "position", "(r, 2), as many as fingerprints", str(position))
             )

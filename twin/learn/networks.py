@@ -11,6 +11,8 @@ from twin.learn.csi_images import LEVELS
 from twin.seeds import integer_seed
 
 Tensor = Any
+#: What those name who hand networks on without using Keras.
+Network = keras.Model
 CONVOLUTIONS = 5
 # Images fill a quarter of the range or so: this brings their spread near one.
 _REACH = 2.0

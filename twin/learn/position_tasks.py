@@ -93,6 +93,10 @@ class PositionDomain:
     query set. For comparisons between environments a fingerprint is what the learner sees of it:
     levels of different access points have nothing to compare, and an environment is as similar as
     the inputs of the network are.
+
+    Attributes:
+        name: of the environment.
+        neighbours: K of the fingerprints, which have 3K entries.
     """
 
     def __init__(
@@ -109,7 +113,7 @@ class PositionDomain:
             name: of the environment.
             places: one or more.
             neighbours: K of the fingerprints.
-            supports: numbers of labelled fingerprints that tasks have; the largest sets the padding.
+            supports: numbers of labelled fingerprints that tasks may have; padded to the largest.
             queries: query fingerprints a task.
 
         Raises:
@@ -136,6 +140,7 @@ class PositionDomain:
             ]
         refuse(faults)
         self.name = name
+        self.neighbours = neighbours
         self._supports = tuple(supports)
         self._queries = queries
         self._pools = [(place.inputs(neighbours), place.targets()) for place in places]

@@ -1,0 +1,240 @@
+"""The flow of MetaLoc's studies: trace or import what an experiment needs, run its seeds, report.
+
+Everything is a list of independent, idempotent jobs: one a traced realisation, one a seed of the
+experiment. The store and the files of the seeds say what is done, so a run that was killed goes on
+where it stopped.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, task
+
+from flows.jobs import JOB, ONE_AT_A_TIME
+from flows.metaloc.corridors import ensure_corridors
+from flows.metaloc.results import Record, seed_file, seed_records
+from flows.metaloc.room_store import ensure_rooms
+from flows.metaloc.sites import SitePlan, plan_site, trace_site_job
+from flows.metaloc.study import (
+    MEASURED,
+    ExperimentName,
+    MetaLocStudy,
+    Settings,
+    canonical,
+    load_metaloc_study,
+)
+from flows.preparation import output_faults, sole_run, store_in
+from flows.screen import Progress, Stage, ended_by_interrupt, native_notes_held_back, say
+from flows.server import connected, start
+from twin import atomic
+from twin.config import data_dir, validate
+from twin.errors import Fault, Gathered, refuse
+from twin.store.writer import claimed, create_site, note_traced, pending_jobs, publish
+from twin.trace import backend
+
+_RECORDS = "records.json"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command asks for, found sound.
+
+    Attributes:
+        study: what to do.
+        folder: folder of real data sets, where one was named.
+        out: folder of the results.
+        store: path or URL of the store.
+    """
+
+    study: MetaLocStudy
+    folder: Path | None
+    out: Path
+    store: str
+
+
+def read_request(
+    study_file: Path, given_data: Path | None, out: Path | None, store: str | None = None
+) -> Request:
+    """Read what a command names and check it whole; writes nothing.
+
+    Args:
+        study_file: YAML file of a study.
+        given_data: data folder from the command line; else ``TWIN_DATA_DIR`` names one.
+        out: folder of the results; ``out/`` and the study's name where not given.
+        store: path or URL of the store; a folder in `out` where not given.
+
+    Raises:
+        InputError: every fault of study, scenes, data folder and output.
+    """
+    faults: list[Fault] = []
+    study = folder = None
+    with Gathered(faults):
+        study = load_metaloc_study(study_file)
+    with Gathered(faults):
+        folder = data_dir(given_data)
+    if study is None:
+        refuse(faults)
+        raise AssertionError  # a study that could not be read has faults
+    out = (Path("out") / study.name if out is None else out).resolve()
+    store = store_in(out, store)
+    faults += output_faults(out, store)
+    if study.experiment in MEASURED and folder is None:
+        expected = f"the folder of real data sets, for {study.experiment}"
+        cure = "Name it with --data-dir or TWIN_DATA_DIR; twin data fetch gets it."
+        faults.append(Fault("--data-dir", "", expected, "none", cure))
+    for site in study.sites:
+        with Gathered(faults):
+            plan_site(site, {})
+    refuse(faults)
+    return Request(study, folder, out, store)
+
+
+def run(request: Request, command: str) -> Path:
+    """Run a study with a server of its own that ends with it; gives the report's path.
+
+    Raises:
+        InputError: data files with faults, sites of another study in the store.
+        TwinError: a job failed for good; what is done stays done.
+    """
+    home = request.out / ".prefect"
+    with ended_by_interrupt(), sole_run(request.out), start(home) as server:
+        content = json.loads(canonical(request.study))
+        folder = None if request.folder is None else str(request.folder)
+        with connected(server.wait(), home):
+            return Path(metaloc(content, str(request.out), folder, command, request.store))
+
+
+@task(name="trace realisation", **JOB)
+def trace_realisation(
+    request_json: str,
+    versions: tuple[tuple[str, str], ...],
+    store: str,
+    realisation: int,
+    config_digest: str,
+) -> dict[str, Any]:
+    """Trace one realisation into the store; see `flows.metaloc.sites.trace_site_job`."""
+    return trace_site_job(request_json, versions, store, realisation, config_digest)
+
+
+@task(name="bring in measurements", **JOB)
+def bring_measurements(experiment: ExperimentName, store: str, folder: str) -> list[str]:
+    """Import what an experiment on real data needs; gives the digests of its sites."""
+    ensure = ensure_rooms if experiment == "rooms" else ensure_corridors
+    return ensure(store, Path(folder))
+
+
+@task(name="run seed", **JOB)
+def run_seed(
+    study: dict[str, Any], seed: int, store: str, data: list[str], out: str
+) -> list[Record]:
+    """Records of one seed of the experiment, kept in a file of its own."""
+    asked = validate(study, MetaLocStudy, where="study")
+    key = {**asked.settings.model_dump(mode="json"), "data": data}
+    path = seed_file(Path(out) / "seeds", asked.experiment, key, seed)
+    return seed_records(path, lambda: experiment_records(asked, seed, store))
+
+
+def experiment_records(study: MetaLocStudy, seed: int, store: str) -> list[Record]:
+    """Run one seed of a study's experiment, on all its sites.
+
+    Args:
+        study: which experiment, with which settings.
+        seed: of it.
+        store: path or URL of a store that holds what the experiment needs.
+    """
+    with native_notes_held_back():
+        runner: Callable[..., list[Record]] = importlib.import_module(
+            f"flows.metaloc.{study.experiment}"
+        ).run_seed
+    settings: Settings = study.settings
+    if study.experiment == "days":
+        sites = [plan_site(site, {}).site for site in study.sites]
+        return [r for site in sites for r in runner(settings, seed, store, site)]
+    if study.experiment in MEASURED or study.sites:
+        return runner(settings, seed, store)
+    return runner(settings, seed)
+
+
+@flow(name="metaloc", task_runner=ONE_AT_A_TIME, persist_result=False)
+def metaloc(
+    study: dict[str, Any],
+    out: str,
+    data_dir: str | None = None,
+    command: str = "",
+    store: str | None = None,
+) -> str:
+    """Trace or import, run the seeds, report.
+
+    Args:
+        study: content of a study file.
+        out: folder of the results.
+        data_dir: folder of real data sets, for the experiments on them.
+        command: what the report says made it.
+        store: path or URL of the store; a folder in `out` where not given.
+
+    Returns:
+        Path of the report.
+    """
+    asked = validate(study, MetaLocStudy, where="study")
+    folder = Path(out)
+    place = store_in(folder, store)
+    seconds: dict[str, float] = {}
+    data: list[str] = []
+    environment: dict[str, str] = {}
+    if asked.sites:
+        with Stage("Tracing the sites", seconds):
+            info = backend.prepare()
+            say(f"Ray tracing on {info.variant} ({', '.join(info.devices)}): {info.reason}")
+            environment = {"variant": info.variant, **info.versions}
+            plans = [plan_site(site, environment) for site in asked.sites]
+            data = _trace(plans, place, environment, command)
+    elif asked.experiment in MEASURED:
+        with Stage("Bringing in the measurements", seconds):
+            data = bring_measurements.submit(asked.experiment, place, str(data_dir)).result()
+    with Stage(f"Running {asked.experiment}", seconds):
+        progress = Progress("seeds", asked.seeds)
+        futures = [run_seed.submit(study, seed, place, data, out) for seed in range(asked.seeds)]
+        records = []
+        for future in futures:
+            records += future.result()
+            progress.advance()
+    from flows.metaloc.report import write_report
+
+    atomic.write_text(folder / _RECORDS, json.dumps(records, indent=1) + "\n")
+    return str(write_report(records, folder, asked.name, command, environment))
+
+
+def _trace(
+    plans: Sequence[SitePlan], store: str, versions: dict[str, str], command: str
+) -> list[str]:
+    """Digests of the sites, whole and published."""
+    provenance = {"command": command, **versions}
+    digests = []
+    with ExitStack() as claims:
+        for plan in plans:
+            claims.enter_context(claimed(store, plan.site))
+        # All sites before any job: a store of another study is refused before work starts.
+        configs = [create_site(store, p.site, p.spec, provenance=provenance) for p in plans]
+        for plan, config in zip(plans, configs, strict=True):
+            jobs = pending_jobs(store, plan.site)
+            progress = Progress(plan.site, len(jobs), plan.spec.points)
+            request = plan.request.model_dump_json()
+            backend_key = tuple(sorted(versions.items()))
+            futures = [
+                trace_realisation.submit(request, backend_key, store, job.realisation, config)
+                for job in jobs
+            ]
+            for index, future in enumerate(futures):
+                said = future.result()
+                if index == 0:
+                    note_traced(store, plan.site, said)
+                progress.advance()
+            digests.append(publish(store, plan.site))
+    return digests

@@ -1,0 +1,39 @@
+"""Results of single seeds as files: what says which seeds of an experiment are done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from twin import atomic
+from twin.store.content import json_digest
+
+Record = dict[str, Any]
+_PACKAGES = ("fingertwin", "tensorflow-cpu", "keras")
+
+
+def seed_file(folder: Path, experiment: str, key: Mapping[str, Any], seed: int) -> Path:
+    """Where the records of a seed are kept; the name changes with all that they depend on.
+
+    Args:
+        folder: of the results.
+        experiment: its name.
+        key: settings and digests of the data, as JSON holds them.
+        seed: which.
+    """
+    versions = {package: version(package) for package in _PACKAGES}
+    digest = json_digest({"key": dict(key), "versions": versions})[:12]
+    return folder / f"{experiment}-{digest}-seed{seed}.json"
+
+
+def seed_records(path: Path, run: Callable[[], list[Record]]) -> list[Record]:
+    """The records of a seed: from its file, or run now and kept there."""
+    if path.exists():
+        found: list[Record] = json.loads(path.read_text())
+        return found
+    records = run()
+    atomic.write_text(path, json.dumps(records, indent=1) + "\n")
+    return records

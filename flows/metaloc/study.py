@@ -1,0 +1,118 @@
+"""Studies of MetaLoc: one YAML file an experiment."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal, get_args
+
+from pydantic import Field, model_validator
+
+from flows.metaloc.convergence import ConvergenceSettings
+from flows.metaloc.corridors import CorridorsSettings
+from flows.metaloc.days import DaysSettings
+from flows.metaloc.layouts import LayoutsSettings
+from flows.metaloc.reference_points import ReferencePointsSettings
+from flows.metaloc.rooms import RoomsSettings
+from flows.metaloc.similarity import SimilaritySettings
+from flows.metaloc.sites import SiteRequest
+from flows.metaloc.theory import TheorySettings
+from twin.config import StrictModel, load_model
+
+SCHEMA = "fingertwin/metaloc@1"
+ExperimentName = Literal[
+    "convergence",
+    "reference_points",
+    "similarity",
+    "layouts",
+    "days",
+    "rooms",
+    "corridors",
+    "theory",
+]
+EXPERIMENTS: tuple[ExperimentName, ...] = get_args(ExperimentName)
+#: Experiments on ray-traced sites that the study lists.
+TRACED: frozenset[ExperimentName] = frozenset({"days", "layouts"})
+#: Experiments on real data sets.
+MEASURED: frozenset[ExperimentName] = frozenset({"rooms", "corridors"})
+
+Settings = (
+    ConvergenceSettings
+    | ReferencePointsSettings
+    | SimilaritySettings
+    | LayoutsSettings
+    | DaysSettings
+    | RoomsSettings
+    | CorridorsSettings
+    | TheorySettings
+)
+
+
+class MetaLocStudy(StrictModel):
+    """One experiment of MetaLoc, and how often it is repeated.
+
+    Attributes:
+        schema_version: format of the file.
+        name: of the study; part of no seed.
+        seeds: repetitions; their seeds are 0, 1, ...
+        sites: ray-traced sites, for the experiments that have some: `days` runs once on each,
+            `layouts` on all together.
+        convergence: figure 8.
+        reference_points: figure 9.
+        similarity: figure 10.
+        layouts: figure 11.
+        days: table III.
+        rooms: the real rooms of the WiFi RTT data set, one left out.
+        corridors: the real corridors of the CSU CSI data set, one left out.
+        theory: alignment of gradients between environments, and Theorem 1.
+    """
+
+    schema_version: Literal["fingertwin/metaloc@1"] = Field(alias="schema")
+    name: str = Field(min_length=1)
+    seeds: int = Field(default=5, ge=1, le=1000)
+    sites: tuple[SiteRequest, ...] = ()
+    convergence: ConvergenceSettings | None = None
+    reference_points: ReferencePointsSettings | None = None
+    similarity: SimilaritySettings | None = None
+    layouts: LayoutsSettings | None = None
+    days: DaysSettings | None = None
+    rooms: RoomsSettings | None = None
+    corridors: CorridorsSettings | None = None
+    theory: TheorySettings | None = None
+
+    @model_validator(mode="after")
+    def _one_experiment(self) -> MetaLocStudy:
+        named = [name for name in EXPERIMENTS if getattr(self, name) is not None]
+        if len(named) != 1:
+            raise ValueError(
+                f"expected one experiment of {', '.join(EXPERIMENTS)}, "
+                f"found {' and '.join(named) or 'none'}"
+            )
+        if (named[0] in TRACED) != bool(self.sites):
+            expected = "at least one" if named[0] in TRACED else "none"
+            raise ValueError(f"sites: expected {expected} for {named[0]}, found {len(self.sites)}")
+        scenes = [site.scene for site in self.sites]
+        if len(set(scenes)) < len(scenes):
+            raise ValueError(f"sites: each scene once, found {', '.join(scenes)}")
+        return self
+
+    @property
+    def experiment(self) -> ExperimentName:
+        """Which experiment it is."""
+        return next(name for name in EXPERIMENTS if getattr(self, name) is not None)
+
+    @property
+    def settings(self) -> Settings:
+        """The experiment's settings."""
+        found: Settings = getattr(self, self.experiment)
+        return found
+
+
+def load_metaloc_study(path: Path) -> MetaLocStudy:
+    """Read a study file; raises `InputError` with every fault."""
+    return load_model(path, MetaLocStudy)
+
+
+def canonical(study: MetaLocStudy) -> str:
+    """The study as JSON in one spelling."""
+    return json.dumps(study.model_dump(mode="json", by_alias=True), sort_keys=True)
