@@ -37,13 +37,11 @@ Count = Annotated[int, Field(ge=1)]
 Steps = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0.0)]
 
-#: Half the step size of the preset: at the whole one some first-order runs end at a start that is
-#: only good after the first step.
-META = RSS_SMALL.model_copy(update={"inner_rate": 0.01, "outer_steps": 1000, "tasks": 4})
+META = RSS_SMALL.model_copy(update={"outer_steps": 1000})
 
 
 class ConvergenceSettings(StrictModel):
-    """Settings of the experiment; all methods of a seed see the same tasks in the same order.
+    """Settings of the experiment; ``maml`` and ``tl`` of a seed see the same tasks.
 
     Attributes:
         meta: of the meta-training; `inner_rate` is the step size that all methods share.
@@ -84,7 +82,7 @@ class ConvergenceSettings(StrictModel):
     more_steps: tuple[Steps, ...] = Field(
         default=(0, 1, 2, 5, 10, 20, 50, 100, 200, 300), min_length=1
     )
-    rates: tuple[Rate, ...] = Field(default=(0.005, 0.01, 0.02, 0.05, 0.1), min_length=1)
+    rates: tuple[Rate, ...] = Field(default=(0.005, 0.02, 0.05, 0.1, 0.2, 0.5), min_length=1)
     held_out: Count = 200
     optimum_steps: Count = 500
 

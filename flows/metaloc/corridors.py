@@ -19,13 +19,13 @@ from pydantic import Field, model_validator
 from flows.metaloc.image_methods import (
     Answers,
     Asked,
+    ImageTraining,
     Record,
     broad_errors,
     labelled,
     neighbour_errors,
     statistics,
 )
-from twin.config import StrictModel
 from twin.errors import Fault, refuse
 from twin.evaluate.metrics import position_error
 from twin.learn.baselines.broad_learning import BroadLearning, BroadSettings
@@ -42,7 +42,7 @@ from twin.learn.csi_images import (
     nearest_points,
 )
 from twin.learn.image_tasks import ImageDomain, TaskShape, tasks_of_new_environment
-from twin.learn.presets import CSI_SMALL, MetaSettings
+from twin.learn.presets import CSI_SMALL, MetaSettings, ParadigmName
 from twin.learn.tasks import Array
 from twin.measured.csu_csi_rssi import SITES
 from twin.measured.importing import import_data_set
@@ -58,14 +58,12 @@ if TYPE_CHECKING:
 STUDY = "corridors"
 DATA_SET = "csu_csi_rssi"
 Count = Annotated[int, Field(ge=1)]
-Name = Literal["maml", "maml_ts", "maml_dg", "tl", "ri"]
 
 
-class CorridorsSettings(StrictModel):
+class CorridorsSettings(ImageTraining):
     """Settings of the experiment.
 
     Attributes:
-        meta: of the meta-training.
         paradigms: which are trained.
         shape: of the tasks; a reference point has four images.
         labels: numbers k of labelled points of the corridor left out; the same `shape.supports`
@@ -80,8 +78,8 @@ class CorridorsSettings(StrictModel):
         broad: sizes of ILCL.
     """
 
-    meta: MetaSettings = CSI_SMALL.model_copy(update={"outer_steps": 200})
-    paradigms: tuple[Name, ...] = ("maml", "maml_ts", "maml_dg", "tl", "ri")
+    meta: MetaSettings = CSI_SMALL.model_copy(update={"outer_steps": 100})
+    paradigms: tuple[ParadigmName, ...] = ("maml", "maml_ts", "maml_dg", "tl", "ri")
     shape: TaskShape = TaskShape(ways=5, supports=3, queries=1)
     labels: tuple[Count, ...] = Field(default=(5, 10, 20), min_length=1)
     left_out: tuple[str, ...] = SITES
@@ -257,7 +255,7 @@ def _network(
 
 def _paradigm(
     settings: CorridorsSettings,
-    name: Name,
+    name: ParadigmName,
     seed: int,
     known: Sequence[tuple[str, Images, Array]],
     few: Sequence[_Few],
@@ -269,11 +267,11 @@ def _paradigm(
     shape = few[0].images.shape[2:]
     key = integer_seed(seed, STUDY)
 
-    def made(of: Name, classes: int) -> Paradigm:
+    def made(of: ParadigmName, classes: int) -> Paradigm:
         def network(weights_seed: int) -> Network:
             return _network(settings, shape, classes, weights_seed)
 
-        return Paradigm(of, network, CrossEntropy(), settings.meta, key)
+        return Paradigm(of, network, CrossEntropy(), settings.meta_of(of), key)
 
     paradigm = made("ri" if name == "tl" else name, settings.shape.ways)
     start = None
@@ -288,7 +286,7 @@ def _paradigm(
 
 def _pretrained(
     settings: CorridorsSettings,
-    made: Callable[[Name, int], Paradigm],
+    made: Callable[[ParadigmName, int], Paradigm],
     known: Sequence[tuple[str, Images, Array]],
     new: Paradigm,
 ) -> list[npt.NDArray[Any]]:

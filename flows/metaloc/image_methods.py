@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
+from twin.config import StrictModel
 from twin.evaluate.metrics import cumulative, position_error
 from twin.learn.baselines.broad_learning import BroadLearning
 from twin.learn.baselines.image_neighbours import Weighing, located, point_distances
 from twin.learn.csi_images import Images, Indices
 from twin.learn.image_tasks import centroid, profiles, weighted_centroid
+from twin.learn.presets import CSI_SMALL, MetaSettings, ParadigmName
 from twin.learn.tasks import Array, TaskBatch
 from twin.seeds import stream
 
@@ -22,7 +25,32 @@ if TYPE_CHECKING:
     from twin.learn.paradigms import Paradigm
 
 Record = dict[str, Any]
+Share = Annotated[float, Field(gt=0.0, le=1.0)]
+Rate = Annotated[float, Field(gt=0.0)]
 _FINGERPRINTS = 256
+
+
+class ImageTraining(StrictModel):
+    """How networks on images are trained, on four historical environments.
+
+    Step sizes were chosen on three days of the hall, with a fourth held out.
+
+    Attributes:
+        meta: of the meta-training.
+        share: part of `meta.outer_steps` that a paradigm takes, so that all see as many tasks:
+            MAML-TS steps in each of four environments, MAML-DG takes tasks of two a step.
+        rates: step size of the adaptation, where it is not `meta.inner_rate`.
+    """
+
+    meta: MetaSettings = CSI_SMALL
+    share: dict[ParadigmName, Share] = Field(default={"maml_ts": 0.25, "maml_dg": 0.5})
+    rates: dict[ParadigmName, Rate] = Field(default={"tl": 0.01})
+
+    def meta_of(self, name: ParadigmName) -> MetaSettings:
+        """Settings of one paradigm."""
+        steps = max(1, round(self.share.get(name, 1.0) * self.meta.outer_steps))
+        rate = self.rates.get(name, self.meta.inner_rate)
+        return self.meta.model_copy(update={"outer_steps": steps, "inner_rate": rate})
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +77,12 @@ class Asked:
         return Asked(batch, self.truth[::every], classes, self.top)
 
     def fingerprints(self, seed: int) -> Array:
-        """Profiles of images of the new environment, by which MAML-TS chooses.
+        """Profiles of labelled images of the new environment, by which MAML-TS chooses.
 
         All tasks of the environment choose together: a few images of five points tell more of where
         they were taken than of the environment.
         """
-        images = np.concatenate([self.batch.support_inputs, self.batch.query_inputs], axis=1)
+        images = self.batch.support_inputs
         flat = images.reshape(-1, *images.shape[2:])
         kept = stream(seed, "fingerprints of the new environment").permutation(len(flat))
         return profiles(flat[kept[:_FINGERPRINTS]])

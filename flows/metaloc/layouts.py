@@ -52,7 +52,7 @@ LAWS = (
 
 
 class LayoutsSettings(StrictModel):
-    """Settings of the experiment; all methods of a seed see the same tasks in the same order.
+    """Settings of the experiment; ``maml`` and ``tl`` of a seed see the same tasks.
 
     Attributes:
         meta: of every meta-training; `inner_rate` is the step size of meta-trained networks.
@@ -83,8 +83,8 @@ class LayoutsSettings(StrictModel):
     laws: tuple[PathLossLaw, ...] = Field(default=LAWS, min_length=1)
     survey: Survey = Survey(places=2, references=(54,), pool=400, access_points=ACCESS_POINTS)
     steps: tuple[Steps, ...] = Field(default=(0, 1, 2, 5, 10, 20, 50, 100, 200, 500), min_length=1)
-    rates: tuple[Rate, ...] = Field(default=(0.002, 0.005, 0.02, 0.05, 0.1), min_length=1)
-    chosen_at: Count = 50
+    rates: tuple[Rate, ...] = Field(default=(0.0005, 0.002, 0.01, 0.05, 0.2), min_length=1)
+    chosen_at: Count = 10
 
 
 QUICK = LayoutsSettings(

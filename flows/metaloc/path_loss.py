@@ -13,7 +13,7 @@ from twin.config import StrictModel
 from twin.errors import Fault, refuse
 from twin.learn.neighbour_fingerprints import Array, ReferenceMap
 from twin.learn.position_tasks import Place, PositionDomain
-from twin.learn.presets import MetaSettings
+from twin.learn.presets import MetaSettings, ParadigmName
 from twin.seeds import stream
 from twin.trace.path_loss import MODELS, Model, vanilla, with_shadowing
 from twin.trace.statistical import (
@@ -24,7 +24,7 @@ from twin.trace.statistical import (
 )
 
 if TYPE_CHECKING:
-    from twin.learn.paradigms import Paradigm, ParadigmName
+    from twin.learn.paradigms import Paradigm
 
 ModelName = Literal[
     "vanilla",

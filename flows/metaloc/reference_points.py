@@ -27,11 +27,11 @@ from twin.config import StrictModel
 from twin.evaluate.metrics import cumulative, position_error, rmse
 from twin.learn.neighbour_fingerprints import Array
 from twin.learn.position_tasks import Place, one_task
-from twin.learn.presets import RSS_SMALL, MetaSettings
+from twin.learn.presets import RSS_SMALL, MetaSettings, ParadigmName
 from twin.learn.tasks import TaskBatch
 
 if TYPE_CHECKING:
-    from twin.learn.paradigms import Paradigm, ParadigmName
+    from twin.learn.paradigms import Paradigm
     from twin.learn.step_sizes import StepSizes
 
 STUDY = "fig9"
@@ -48,15 +48,11 @@ PAPER_NEIGHBOURS = 5
 #: The error that the paper states shares for.
 STATED_M = 5.0
 
-#: Half the step size of the preset: at the whole one some first-order runs end at a start that is
-#: only good after the first step, which is no place for as few as ten labels.
-META = RSS_SMALL.model_copy(
-    update={"inner_rate": 0.01, "inner_steps": 2, "outer_steps": 800, "tasks": 4}
-)
+META = RSS_SMALL.model_copy(update={"inner_steps": 2, "outer_steps": 800})
 
 
 class ReferencePointsSettings(StrictModel):
-    """Settings of the experiment; all methods of a seed see the same tasks in the same order.
+    """Settings of the experiment; ``maml`` and ``tl`` of a seed see the same tasks.
 
     Attributes:
         meta: of the meta-training; `inner_rate` is the step size that all methods share.
@@ -92,8 +88,8 @@ class ReferencePointsSettings(StrictModel):
     support: Count = 124
     tested: Count = 1000
     levels_m: tuple[Positive, ...] = tuple(0.5 * step for step in range(1, 25))
-    rates: tuple[Positive, ...] = Field(default=(0.001, 0.005, 0.01, 0.05), min_length=1)
-    most_neighbours: tuple[Count, ...] = Field(default=(1, 2, 3, 4, 5, 8, 12), min_length=1)
+    rates: tuple[Positive, ...] = Field(default=(0.001, 0.005, 0.02, 0.1, 0.3), min_length=1)
+    most_neighbours: tuple[Count, ...] = Field(default=(1, 2, 3, 5, 8, 12, 20), min_length=1)
     powers: tuple[Positive, ...] = Field(default=(1.0, 2.0, 4.0, 8.0, 12.0, 16.0), min_length=1)
     held_out: Count = 200
     more_steps: Count = 300

@@ -8,14 +8,15 @@ from dataclasses import replace
 import numpy as np
 
 from flows.metaloc.new_room import NewRoom
-from flows.metaloc.rooms import BOTH, NOTHING, TWINS, Outcome, Place, RoomsSettings
+from flows.metaloc.rooms import BOTH, NOTHING, OWN_TWIN, TWINS, Outcome, Place, RoomsSettings
 from twin.align.discrepancy import nearest
 from twin.evaluate.protocols import SimToReal
 from twin.evaluate.records import Errors
 from twin.learn.features import Feature
 from twin.learn.losses import MeanDistance
 from twin.learn.networks import multilayer_perceptron
-from twin.learn.paradigms import Paradigm, ParadigmName
+from twin.learn.paradigms import Paradigm
+from twin.learn.presets import ParadigmName
 from twin.learn.room_tasks import Room, RoomTasks, TaskShape
 from twin.learn.step_sizes import StepSizes, distances
 from twin.learn.tasks import AnyArray, Array
@@ -96,7 +97,8 @@ class Experiment:
             outputs = self._nearest(new, single, history, rate["meta"])
             yield from self._by_k(name, "maml_ts", BOTH, new.errors(outputs), steps, rate["meta"])
             for method, found in new.baselines(self._seed).items():
-                yield from self._by_k(name, method, NOTHING, found)
+                knows = NOTHING if method in ("knn", "wknn") else OWN_TWIN
+                yield from self._by_k(name, method, knows, found)
 
     def _others(self) -> list[RoomTasks]:
         """Real rooms that are history to at least one new one."""
@@ -118,7 +120,8 @@ class Experiment:
                 for rate in self._settings.rates
             ]
             room = source.name.removeprefix("real ")
-            found[room] = np.nan_to_num(np.array(wrong), nan=np.inf) * self._reach[room]
+            metres = np.array(wrong) * self._reach[room]
+            found[room] = np.nan_to_num(metres, nan=np.inf, posinf=np.inf)
         return found
 
     def _best(self, new: str, trials: Mapping[str, Array]) -> float:

@@ -33,6 +33,8 @@ STUDY = "rooms"
 #: Realisations of each twin that stand in for real rooms where settings are compared.
 HELD_OUT = 3
 BOTH, TWINS, NOTHING = "twins and rooms", "twins", "nothing"
+#: What the baselines that look up the aligned twin of the new room, and no other, know.
+OWN_TWIN = "twin of the room"
 Record = dict[str, Any]
 Rate = Annotated[float, Field(gt=0.0)]
 RoomName = Literal["lecture_theatre", "office", "corridor"]
@@ -66,7 +68,7 @@ class RoomsSettings(StrictModel):
     hidden: tuple[Count, ...] = (64, 64, 64, 64)
     queries: Count = 30
     pool: Annotated[int, Field(ge=1, le=100_000)] = 512
-    rates: tuple[Rate, ...] = Field(default=(0.0005, 0.002, 0.005, 0.02, 0.1), min_length=1)
+    rates: tuple[Rate, ...] = Field(default=(0.00005, 0.0005, 0.005, 0.05, 0.2), min_length=1)
     meta: MetaSettings = RSS_SMALL.model_copy(update={"inner_rate": 0.005, "outer_steps": 300})
 
 
@@ -101,7 +103,7 @@ class Outcome:
 
     Attributes:
         method: its name.
-        history: what it learned from: `BOTH`, `TWINS` or `NOTHING`.
+        history: what it learned from: `BOTH`, `TWINS`, `OWN_TWIN` or `NOTHING`.
         errors: all of its errors.
         steps: gradient steps of the adaptation; None: a method without.
         rate: their size, likewise.

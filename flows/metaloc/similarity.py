@@ -21,13 +21,13 @@ from twin.align.discrepancy import median_width, mmd
 from twin.config import StrictModel
 from twin.learn.neighbour_fingerprints import Array
 from twin.learn.position_tasks import Place, PositionDomain, one_task
-from twin.learn.presets import RSS_SMALL, MetaSettings
+from twin.learn.presets import RSS_SMALL, MetaSettings, ParadigmName
 from twin.learn.tasks import AnyArray, TaskBatch, concatenated
 from twin.seeds import stream
 
 if TYPE_CHECKING:
     from twin.learn.metalearning import Adaptation
-    from twin.learn.paradigms import Paradigm, ParadigmName
+    from twin.learn.paradigms import Paradigm
 
 STUDY = "fig10"
 Record = dict[str, Any]
@@ -38,7 +38,7 @@ FEATURES: tuple[Features, ...] = ("inputs", "levels")
 
 
 class SimilaritySettings(StrictModel):
-    """Settings of the experiment; all methods of a seed see the same tasks in the same order.
+    """Settings of the experiment; ``maml`` and ``tl`` of a seed see the same tasks.
 
     Attributes:
         meta: of all meta-training.

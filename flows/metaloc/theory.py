@@ -26,13 +26,13 @@ from flows.metaloc.similarity import (
 )
 from twin.config import StrictModel
 from twin.learn.position_tasks import Place, PositionDomain
-from twin.learn.presets import RSS_SMALL
+from twin.learn.presets import RSS_SMALL, ParadigmName
 from twin.learn.tasks import AnyArray, TaskBatch, concatenated
 from twin.seeds import stream
 
 if TYPE_CHECKING:
     from twin.learn.metalearning import Adaptation
-    from twin.learn.paradigms import Paradigm, ParadigmName
+    from twin.learn.paradigms import Paradigm
     from twin.learn.theory import DomainGradients
 
 STUDY = "theory"

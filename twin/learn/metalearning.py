@@ -153,7 +153,7 @@ class MetaTraining:
         self._optimizer = optimizer
         optimizer.build(model.trainable_variables)
         self._step = tf.function(self._meta_step)
-        self._outer = tf.function(self._outer_gradient)
+        self._outer = tf.function(self._objective)
 
     def step(self, batch: TaskBatch) -> float:
         """One outer update (eq. 8); gives the mean query loss.
@@ -165,18 +165,37 @@ class MetaTraining:
 
     def gradient(self, batch: TaskBatch) -> tuple[float, list[AnyArray]]:
         """The outer loss and its gradient (eqs. 9 to 13); the model stays as it is."""
-        loss, gradients, _ = self._outer(_task_tensors(self.model, batch))
+        loss, gradients, _ = self._outer(*_values(self.model), _task_tensors(self.model, batch))
         return float(loss), [gradient.numpy() for gradient in gradients]
 
+    def step_on(
+        self, model: keras.Model, optimizer: keras.optimizers.Optimizer, batch: TaskBatch
+    ) -> float:
+        """`step` for another model of the same architecture, compiled once for all of them.
+
+        Args:
+            model: is updated.
+            optimizer: of that model alone.
+            batch: as for `step`.
+        """
+        loss, gradients, state = self._outer(*_values(model), _task_tensors(model, batch))
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+        for variable, value in zip(model.non_trainable_variables, state, strict=True):
+            variable.assign(value)
+        return float(loss)
+
     def _meta_step(self, batch: Nest) -> Tensor:
-        loss, gradients, state = self._outer_gradient(batch)
+        loss, gradients, state = self._objective(*_values(self.model), batch)
         self._optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
         for variable, value in zip(self.model.non_trainable_variables, state, strict=True):
             variable.assign(value)
         return loss
 
-    def _outer_gradient(self, batch: Nest) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        return self._value_and_gradient(*_values(self.model), batch)
+    def _objective(
+        self, start: list[Tensor], state: list[Tensor], batch: Nest
+    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """What an outer step minimises, its gradient by `start`, the state afterwards."""
+        return self._value_and_gradient(start, state, batch)
 
     def _value_and_gradient(
         self, start: list[Tensor], state: list[Tensor], batch: Nest
@@ -213,8 +232,11 @@ class DomainGeneralisation(MetaTraining):
 
     F and G are the outer losses of tasks of two different environments (eqs. 17 to 19). Line 10 of
     Algorithm 3 adapts the second environment's tasks from theta, eq. 18 from theta' = theta - beta
-    grad F(theta); eq. 18 is followed, since eqs. 19 to 22 rest on it. First order drops the second
-    derivatives here, too: the gradient is grad F(theta) + w grad G(theta').
+    grad F(theta); eq. 18 is followed, since eqs. 19 to 22 rest on it. F and G are means over tasks
+    here: the paper's F is a sum over M tasks, so its beta moves theta' M times as far.
+
+    First order drops the second derivatives here, too: the gradient is grad F(theta) + w grad
+    G(theta').
     """
 
     def __init__(
@@ -246,14 +268,15 @@ class DomainGeneralisation(MetaTraining):
 
     def gradient_pair(self, first: TaskBatch, second: TaskBatch) -> tuple[float, list[AnyArray]]:
         """F + w G and its gradient; the model stays as it is."""
-        loss, gradients, _ = self._outer(self._pair(first, second))
+        loss, gradients, _ = self._outer(*_values(self.model), self._pair(first, second))
         return float(loss), [gradient.numpy() for gradient in gradients]
 
     def _pair(self, first: TaskBatch, second: TaskBatch) -> tuple[Nest, Nest]:
         return _task_tensors(self.model, first), _task_tensors(self.model, second)
 
-    def _outer_gradient(self, batch: Nest) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        start, state = _values(self.model)
+    def _objective(
+        self, start: list[Tensor], state: list[Tensor], batch: Nest
+    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         if self._inner.first_order:
             first, direction, state = self._value_and_gradient(start, state, batch[0])
             second, slope, state = self._value_and_gradient(

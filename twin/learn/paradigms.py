@@ -7,14 +7,14 @@
 - ``tl``: ordinary pre-training on the support and query sets of the tasks that ``maml`` sees.
 - ``ri``: the random initial weights.
 
-All start from the same weights for one seed, and draw tasks from streams of the same names.
+All start from the same weights for one seed; ``maml`` and ``tl`` see the same tasks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import keras
 import numpy as np
@@ -26,11 +26,10 @@ from twin.errors import Fault, InputError, NotFittedError, refuse
 from twin.learn.archive import read_archive, write_archive
 from twin.learn.losses import Problem
 from twin.learn.metalearning import Adaptation, DomainGeneralisation, InnerLoop, MetaTraining
-from twin.learn.presets import MetaSettings
+from twin.learn.presets import MetaSettings, ParadigmName
 from twin.learn.tasks import AnyArray, Array, TaskBatch, TaskSource, as_queries, concatenated
 from twin.seeds import integer_seed, stream
 
-ParadigmName = Literal["maml", "maml_ts", "maml_dg", "tl", "ri"]
 PARADIGMS: tuple[ParadigmName, ...] = get_args(ParadigmName)
 Observer = Callable[[int, "Paradigm"], None]
 
@@ -123,16 +122,16 @@ class Paradigm:
         inner = self._inner(0 if self.name == "tl" else self.settings.inner_steps)
         tasks = self.settings.tasks
         if self.name == "maml_ts":
-            trainings = {
-                name: MetaTraining(model, self.problem, inner, self._optimizer())
-                for name, model in self._models.items()
-            }
+            # Built on the first model; the others have the same architecture.
+            together = MetaTraining(self.model, self.problem, inner, self._optimizer())
+            optimizers = {name: self._optimizer() for name in self._models}
             streams = {s.name: stream(self._seed, "tasks", s.name) for s in sources}
 
             def every_environment() -> None:
                 for source in sources:
                     batch = source.sample(streams[source.name], tasks)
-                    trainings[source.name].step(batch)
+                    name = source.name
+                    together.step_on(self._models[name], optimizers[name], batch)
 
             return every_environment
         generator = stream(self._seed, "tasks")

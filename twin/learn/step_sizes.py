@@ -75,7 +75,7 @@ class StepSizes:
         found = [
             np.mean(self.errors(paradigm, tasks, rate, (steps,))[0] ** 2, axis=-1) for rate in rates
         ]
-        return np.asarray(np.nan_to_num(np.stack(found), nan=np.inf))
+        return np.asarray(np.nan_to_num(np.stack(found), nan=np.inf, posinf=np.inf))
 
     def best(
         self, paradigm: Paradigm, tasks: Sequence[TaskBatch], rates: Sequence[float], steps: int

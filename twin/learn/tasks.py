@@ -89,10 +89,11 @@ def concatenated(batches: Sequence[TaskBatch]) -> TaskBatch:
 def as_queries(batch: TaskBatch) -> TaskBatch:
     """The same tasks with the support set among the queries, for training without an inner loop.
 
-    Padding is replaced by the task's first labelled fingerprint.
+    Padding is replaced by the task's labelled fingerprints, again and again.
     """
     padding = batch.support_weight == 0.0
-    rows = np.where(padding, np.argmin(padding, axis=1)[:, None], np.arange(padding.shape[1]))
+    # Padding comes last.
+    rows = np.arange(padding.shape[1]) % (~padding).sum(axis=1)[:, None]
     task = np.arange(batch.tasks)[:, None]
     return TaskBatch(
         batch.support_inputs,
