@@ -36,6 +36,7 @@ from flows.server import connected, start
 from twin import atomic
 from twin.config import data_dir, validate
 from twin.errors import Fault, Gathered, refuse
+from twin.scene.library import load_scene
 from twin.store.writer import claimed, create_site, note_traced, pending_jobs, publish
 from twin.trace import backend
 
@@ -155,7 +156,7 @@ def experiment_records(study: MetaLocStudy, seed: int, store: str) -> list[Recor
         ).run_seed
     settings: Settings = study.settings
     if study.experiment == "days":
-        sites = [plan_site(site, {}).site for site in study.sites]
+        sites = [load_scene(site.scene).name for site in study.sites]
         return [r for site in sites for r in runner(settings, seed, store, site)]
     if study.experiment in MEASURED or study.sites:
         return runner(settings, seed, store)

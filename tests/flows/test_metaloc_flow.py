@@ -1,0 +1,167 @@
+"""MetaLoc's studies on the road: what is refused before work, what is kept, what comes out."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from flows.metaloc import flow
+from flows.metaloc.flow import metaloc, read_request
+from flows.metaloc.results import seed_file, seed_records
+from flows.metaloc.study import EXPERIMENTS, TRACED, canonical, load_metaloc_study
+from twin.cli import main as cli
+from twin.errors import InputError, TwinError
+
+HEAD = "schema: fingertwin/metaloc@1\nname: toy\n"
+
+
+def written(folder, text):
+    path = folder / "study.yaml"
+    path.write_text(HEAD + text)
+    return path
+
+
+def library():
+    return sorted(Path(str(files("studies"))).glob("metaloc_*.yaml"))
+
+
+def test_there_is_a_study_of_every_experiment():
+    found = [load_metaloc_study(path) for path in library()]
+    assert {study.experiment for study in found} == set(EXPERIMENTS)
+    assert all(path.stem == study.name for path, study in zip(library(), found, strict=True))
+    assert len({canonical(study) for study in found}) == len(found)
+    assert all(bool(study.sites) == (study.experiment in TRACED) for study in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seeds: 2\n", "one experiment of .*found none"),
+        ("theory: {}\nrooms: {}\n", "found rooms and theory"),
+        ("days: {}\n", "at least one for days, found 0"),
+        ("theory: {}\nsites: [{scene: hall, realisations: 2}]\n", "none for theory, found 1"),
+        (
+            "days: {}\nsites: [{scene: hall, realisations: 2}, {scene: hall, realisations: 3}]\n",
+            "each scene once",
+        ),
+        ("theory: {depth: 3}\nseeds: 0\n", r"(?s)seeds.*depth|depth.*seeds"),
+    ],
+)
+def test_a_study_that_makes_no_sense_is_refused(text, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        load_metaloc_study(written(tmp_path, text))
+
+
+def test_all_faults_of_a_request_are_told_in_one_message(tmp_path, monkeypatch):
+    monkeypatch.delenv("TWIN_DATA_DIR", raising=False)
+    occupied = tmp_path / "file"
+    occupied.write_text("")
+    with pytest.raises(InputError) as caught:
+        read_request(written(tmp_path, "rooms: {}\n"), None, occupied)
+    told = str(caught.value)
+    assert "--data-dir" in told
+    assert "TWIN_DATA_DIR" in told
+    assert "--out" in told
+    study = written(tmp_path, "days: {}\nsites: [{scene: nowhere, realisations: 2}]\n")
+    with pytest.raises(InputError, match="nowhere"):
+        read_request(study, None, tmp_path / "out")
+
+
+def test_options_of_other_studies_are_refused(tmp_path, monkeypatch, capsys):
+    study = str(written(tmp_path, "theory: {}\n"))
+    monkeypatch.setattr("sys.argv", ["twin", "run", study, "--offline", "--replace"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == InputError.exit_code
+    told = capsys.readouterr().err
+    assert "--offline" in told
+    assert "--replace" in told
+
+
+def test_records_of_a_seed_are_kept_and_taken_up_again(tmp_path):
+    path = seed_file(tmp_path, "theory", {"steps": 3}, 1)
+    first = seed_records(path, lambda: [{"value": 1.0}])
+    assert first == seed_records(path, lambda: pytest.fail("ran again"))
+    others = [
+        seed_file(tmp_path, "theory", {"steps": 4}, 1),
+        seed_file(tmp_path, "theory", {"steps": 3}, 2),
+        seed_file(tmp_path, "rooms", {"steps": 3}, 1),
+    ]
+    assert len({path, *others}) == 4
+
+
+def test_a_seed_that_fails_leaves_no_file(tmp_path):
+    path = seed_file(tmp_path, "theory", {}, 1)
+
+    def fail():
+        raise TwinError("broken")
+
+    with pytest.raises(TwinError, match="broken"):
+        seed_records(path, fail)
+    assert not path.exists()
+
+
+def made_up(settings, seed):
+    """Records as `flows.metaloc.theory` gives some of them."""
+    assert settings is not None
+    return [
+        {
+            "study": "theory",
+            "site": "path loss",
+            "method": method,
+            "seed": seed,
+            "meta_steps": steps,
+            "metric": "gradient_cosine",
+            "value": 0.1 * seed + 0.01 * steps,
+        }
+        for method in ("maml", "maml_dg")
+        for steps in (0, 10)
+    ]
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_a_run_keeps_its_seeds_and_goes_on_after_a_failure(tmp_path, monkeypatch):
+    study = load_metaloc_study(written(tmp_path, "theory: {}\nseeds: 3\n"))
+    content = json.loads(canonical(study))
+    theory = importlib.import_module("flows.metaloc.theory")
+    ran = []
+
+    def broken_at_two(settings, seed):
+        ran.append(seed)
+        if seed == 2:
+            raise InputError([])
+        return made_up(settings, seed)
+
+    monkeypatch.setattr(theory, "run_seed", broken_at_two)
+    with pytest.raises(InputError):
+        metaloc(content, str(tmp_path / "out"), command="test")
+    assert not (tmp_path / "out" / "report.html").exists()
+    monkeypatch.setattr(
+        theory, "run_seed", lambda settings, seed: ran.append(seed) or made_up(settings, seed)
+    )
+    report = Path(metaloc(content, str(tmp_path / "out"), command="test"))
+    assert sorted(ran) == [0, 1, 2, 2]
+    records = json.loads(report.with_name("records.json").read_text())
+    assert [record["seed"] for record in records] == [seed for seed in range(3) for _ in range(4)]
+    assert "test" in report.read_text()
+
+
+def test_every_experiment_is_called_with_what_it_reads(monkeypatch, tmp_path):
+    called = {}
+    for path in library():
+        study = load_metaloc_study(path)
+        module = importlib.import_module(f"flows.metaloc.{study.experiment}")
+        calls = called.setdefault(study.name, [])
+        monkeypatch.setattr(module, "run_seed", lambda *given, own=calls: own.append(given) or [])
+        flow.experiment_records(study, 4, str(tmp_path))
+        assert all(given[:2] == (study.settings, 4) for given in calls)
+    assert [given[2:] for given in called["metaloc_days"]] == [
+        (str(tmp_path), "hall"),
+        (str(tmp_path), "lab"),
+    ]
+    assert [given[2:] for given in called["metaloc_layouts"]] == [(str(tmp_path),)]
+    assert [given[2:] for given in called["metaloc_theory"]] == [()]
