@@ -7,21 +7,18 @@ of other code is taken for one of this.
 
 from __future__ import annotations
 
-import ast
 import importlib
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
+from flows.metaloc.code import code_digest
 from flows.metaloc.results import Record, seed_file
 from flows.metaloc.sites import SiteRequest
 from twin.atomic import write_text
 from twin.config import StrictModel
-from twin.store.content import json_digest
 
 ROOT = Path(__file__).parent.parent
 #: Experiments, and what their records call the study, in the paper's order.
@@ -37,9 +34,6 @@ STUDIES = {
 }
 #: Those that read a store.
 STORED = ("layouts", "days", "rooms", "corridors")
-# What decides an experiment's numbers; scenes and the ray tracer do by the digests of the data.
-_OWN = ("flows.metaloc", "twin.align", "twin.evaluate", "twin.learn", "twin.seeds", "twin.trace")
-_APART = ("flows.metaloc.sites", "flows.metaloc.room_store", "flows.metaloc.drawing")
 
 
 @dataclass(frozen=True)
@@ -120,47 +114,3 @@ def kept(job: Job, folder: Path) -> list[Record] | None:
         return None
     records: list[Record] = json.loads(path.read_text(encoding="utf-8"))["records"]
     return records
-
-
-@lru_cache
-def code_digest(module: str) -> str:
-    """Digest of a module and of all it imports of `_OWN`, comments and docstrings apart."""
-    found: dict[str, str] = {}
-    wanted = [module]
-    while wanted:
-        name = wanted.pop()
-        path = _source(name)
-        if name in found or path is None:
-            continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        wanted += _imported(tree)
-        found[name] = ast.dump(_without_docstrings(tree))
-    return json_digest(found)[:12]
-
-
-def _source(name: str) -> Path | None:
-    """The file of a module or package that counts; None: it does not, or there is none."""
-    if not name.startswith(_OWN) or name in _APART:
-        return None
-    base = ROOT / name.replace(".", "/")
-    return next((p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()), None)
-
-
-def _imported(tree: ast.AST) -> list[str]:
-    names: list[str] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names += [node.module, *(f"{node.module}.{each.name}" for each in node.names)]
-        elif isinstance(node, ast.Import):
-            names += [each.name for each in node.names]
-    return names
-
-
-def _without_docstrings(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
-        body: Sequence[Any] = getattr(node, "body", ())
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and body:
-            first = body[0]
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                node.body = [*body[1:]]
-    return tree

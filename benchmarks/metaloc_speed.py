@@ -11,8 +11,8 @@ gradients have to agree to a thousandth. Then all take turns, a step each, after
 compile and count for nothing. Both processes are confined to the same two cores and two threads.
 Ours runs an operation on one thread and two operations at a time, which suits tasks that stand side
 by side; the rival's variants with "threads" share its tasks out likewise, its others use both
-threads in every operation. Seconds are medians over the rounds, ratios medians of the rounds' ratios; the
-bounds are those of a 95 % interval of the median, from order statistics.
+threads in every operation. Seconds are medians over the rounds, ratios medians of the rounds'
+ratios; the bounds are those of a 95 % interval of the median, from order statistics.
 
 Location is timed with the adaptation before it (ten steps): from images, or levels, to positions in
 metres. "for the environment": one adaptation to all labels of a new environment (90 points of three

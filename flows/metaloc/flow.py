@@ -18,6 +18,7 @@ from typing import Any
 from prefect import flow, task
 
 from flows.jobs import JOB, ONE_AT_A_TIME
+from flows.metaloc.code import code_digest
 from flows.metaloc.corridors import ensure_corridors
 from flows.metaloc.results import Record, seed_file, seed_records
 from flows.metaloc.room_store import ensure_rooms
@@ -137,7 +138,12 @@ def run_seed(
 ) -> list[Record]:
     """Records of one seed of the experiment, kept in a file of its own."""
     asked = validate(study, MetaLocStudy, where="study")
-    key = {**asked.settings.model_dump(mode="json"), "data": data}
+    key = {
+        "settings": asked.settings.model_dump(mode="json"),
+        "sites": [site.scene for site in asked.sites],
+        "data": data,
+        "code": code_digest(f"flows.metaloc.{asked.experiment}"),
+    }
     path = seed_file(Path(out) / "seeds", asked.experiment, key, seed)
     return seed_records(path, lambda: experiment_records(asked, seed, store))
 

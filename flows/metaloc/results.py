@@ -21,7 +21,7 @@ def seed_file(folder: Path, experiment: str, key: Mapping[str, Any], seed: int) 
     Args:
         folder: of the results.
         experiment: its name.
-        key: settings and digests of the data, as JSON holds them.
+        key: settings, digests of the data and of the code, as JSON holds them.
         seed: which.
     """
     versions = {package: version(package) for package in _PACKAGES}
