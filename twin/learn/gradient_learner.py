@@ -22,8 +22,9 @@ from twin.learn.features import Array, Feature, Scaler, entry_groups
 from twin.learn.learner import Labelled, Location
 from twin.learn.losses import MeanDistanceWithSpread
 from twin.learn.metalearning import InnerLoop, MetaTraining, Tensor, adapted, forward
+from twin.learn.networks import multilayer_perceptron
 from twin.learn.presets import GradientSettings
-from twin.seeds import integer_seed, stream
+from twin.seeds import stream
 from twin.store.reader import Environment
 
 FORMAT = "fingertwin/learner@1"
@@ -33,20 +34,6 @@ FORMAT = "fingertwin/learner@1"
 LARGEST_GRADIENT = 10.0
 _PROBLEM = MeanDistanceWithSpread()
 _ADAPTATION = frozenset({"alignment", "inner_rate", "inner_steps"})
-
-
-def multilayer_perceptron(inputs: int, hidden: Sequence[int], seed: int) -> keras.Model:
-    """ReLU layers of the given widths; outputs x, y and the logarithm of the expected distance.
-
-    Input shape: (n, inputs). Output shape: (n, 3).
-    """
-    layers: list[Any] = [keras.Input((inputs,))]
-    for index, units in enumerate(hidden):
-        initial = keras.initializers.HeNormal(seed=integer_seed(seed, "hidden", index))
-        layers.append(keras.layers.Dense(units, activation="relu", kernel_initializer=initial))
-    initial = keras.initializers.RandomNormal(stddev=0.01, seed=integer_seed(seed, "output"))
-    layers.append(keras.layers.Dense(3, kernel_initializer=initial))
-    return keras.Sequential(layers)
 
 
 class GradientLearner:
@@ -80,7 +67,10 @@ class GradientLearner:
 
     def _start_over(self) -> None:
         # A model of its own: the one so far may be shared with a copy that adapts in another way.
-        self._model = multilayer_perceptron(2 * self._entries, self.settings.hidden, self._seed)
+        # Coordinates, and the logarithm of the expected distance.
+        self._model = multilayer_perceptron(
+            2 * self._entries, self.settings.hidden, outputs=3, seed=self._seed
+        )
         self._field: TwinField | None = None
         self._scaler: Scaler | None = None
         self._adapted: list[Any] | None = None
