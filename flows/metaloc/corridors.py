@@ -78,7 +78,7 @@ class CorridorsSettings(ImageTraining):
         broad: sizes of ILCL.
     """
 
-    meta: MetaSettings = CSI_SMALL.model_copy(update={"outer_steps": 100})
+    meta: MetaSettings = CSI_SMALL.model_copy(update={"outer_steps": 60})
     paradigms: tuple[ParadigmName, ...] = ("maml", "maml_ts", "maml_dg", "tl", "ri")
     shape: TaskShape = TaskShape(ways=5, supports=3, queries=1)
     labels: tuple[Count, ...] = Field(default=(5, 10, 20), min_length=1)

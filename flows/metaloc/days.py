@@ -95,8 +95,8 @@ class DaysSettings(ImageTraining):
     historical: Count = 16
     broad: BroadSettings = BroadSettings()
     steps: tuple[Steps, ...] = Field(default=(0, 1, 2, 3, 5, 10), min_length=1)
-    every: Steps = 50
-    curve_every: Count = 3
+    every: Steps = 40
+    curve_every: Count = 5
     levels_m: tuple[float, ...] = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
 
     @model_validator(mode="after")

@@ -81,7 +81,7 @@ def test_more_steps_help_a_random_start(records):
 def test_rates_are_chosen_from_those_given(records):
     chosen = {r["rate"] for r in records if r["rate_choice"] == "best"}
     assert chosen <= set(TINY.rates)
-    assert {r["rate"] for r in records if r["rate_choice"] == "same"} == {0.02, 1e-4}
+    assert {r["rate"] for r in records if r["rate_choice"] == "same"} == {RSS_SMALL.inner_rate, 1e-4}
 
 
 def test_distances_grow_from_the_start(records):
