@@ -114,7 +114,8 @@ def test_choices_are_among_those_given(records):
             assert record["neighbours"] in TINY.most_neighbours
             assert record["power"] in ({0.0} if record["method"] == "knn" else set(TINY.powers))
         if record["tuning"] == "fixed":
-            assert record.get("rate", 0.02) == 0.02
+            same = TINY.meta.inner_rate
+            assert record.get("rate", same) == same
             assert record.get("neighbours", 5) == 5
 
 
