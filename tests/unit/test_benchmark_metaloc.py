@@ -15,9 +15,10 @@ import pytest
 from benchmarks import metaloc, metaloc_jobs, metaloc_rival, metaloc_speed
 from benchmarks.metaloc_claims import claims, fig9, fig10, real, speeds, table3
 from benchmarks.metaloc_gather import LARGEST, aggregated, as_json, as_markdown, results, thinned
-from benchmarks.metaloc_jobs import Experiment, Job, code_digest, in_turns
+from benchmarks.metaloc_jobs import Experiment, Job, in_turns
 from benchmarks.metaloc_verdicts import Side, above, alike, averages, below, decided, series
-from flows.metaloc import convergence
+from flows.metaloc import code, convergence
+from flows.metaloc.code import code_digest
 from flows.metaloc.paper import TABLE_III
 from twin.config import StrictModel
 from twin.errors import InputError
@@ -342,7 +343,7 @@ class TestJobs:
         ]
 
     def test_digest_is_of_what_computes(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(metaloc_jobs, "ROOT", tmp_path)
+        monkeypatch.setattr(code, "_ROOT", tmp_path)
         folder = tmp_path / "flows" / "metaloc"
         folder.mkdir(parents=True)
 
