@@ -151,7 +151,7 @@ def test_methods_without_training_find_points_that_differ_clearly(store):
 
 def test_paradigms_are_trained_and_followed(store):
     records = run_seed(
-        SETTINGS.model_copy(update={"paradigms": ("maml_ts", "tl")}), 0, store, "hall"
+        SETTINGS.model_copy(update={"paradigms": ("maml_ts", "tl"), "rates": {}}), 0, store, "hall"
     )
     for method in ("maml_ts", "tl"):
         curve = [
