@@ -187,19 +187,18 @@ def run_jobs(jobs: Sequence[Job], folder: Path, workers: int) -> None:
     left = [job for job in in_turns(jobs) if kept(job, folder) is None]
     say(f"{len(jobs) - len(left)} of {len(jobs)} seeds were finished before")
     progress = Progress(left, workers)
-    with (
-        single_threads(),
-        ProcessPoolExecutor(
-            workers, mp_context=get_context("spawn"), max_tasks_per_child=_TOGETHER
-        ) as pool,
-    ):
-        started = {pool.submit(run_and_keep, job, folder): job for job in left}
-        try:
-            for future in as_completed(started):
-                say(progress.done(started[future], future.result()))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    with single_threads():
+        # `max_tasks_per_child` would renew processes, too, and stands still in Python 3.11.
+        for start in range(0, len(left), workers * _TOGETHER):
+            with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+                some = left[start : start + workers * _TOGETHER]
+                started = {pool.submit(run_and_keep, job, folder): job for job in some}
+                try:
+                    for future in as_completed(started):
+                        say(progress.done(started[future], future.result()))
+                except BaseException:
+                    pool.shutdown(cancel_futures=True)
+                    raise
 
 
 @contextmanager
