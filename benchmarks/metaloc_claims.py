@@ -290,7 +290,7 @@ def theory(records: Records) -> Iterator[Claim]:
 
 
 def speeds(records: Records) -> Iterator[Claim]:
-    """Speed, against the issue's goals: twice as fast, and one second for 1,000 fingerprints."""
+    """Speed, against our goals: twice as fast, and one second for 1,000 fingerprints."""
     study, step = "speed", {"network": "cnn", "order": "second"}
     ratios = {r["method"]: r for r in matching(records, study, "times_ours", step)}
     rivals = {

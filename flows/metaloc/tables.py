@@ -162,7 +162,7 @@ def table_iii(records: Records) -> Table:
 def claims_table(claims: Sequence[Record]) -> Table:
     """What the paper claims, what was found, and whether it holds."""
     return Table(
-        "Claims of the paper and of the issue against our numbers",
+        "Claims of the paper and goals of ours against our numbers",
         ("claim", "paper", "ours", "holds"),
         tuple(
             (
