@@ -13,8 +13,9 @@ import numpy.typing as npt
 from pydantic import JsonValue
 
 from flows.study import Room, Study
+from flows.tracing import laid_out
 from twin.config import validate
-from twin.errors import Fault, InputError, StoreError
+from twin.errors import Fault, InputError
 from twin.perturb.library import load_table
 from twin.perturb.realise import Realisation, realise
 from twin.perturb.table import PerturbationTable
@@ -85,11 +86,7 @@ def plan_held_out(study: Study, room: Room, backend: Mapping[str, str]) -> TwinP
 def _plan(
     study: Study, room: Room, indices: range, backend: Mapping[str, str], *, held_out: bool
 ) -> TwinPlan:
-    scene = load_scene(room.scene)
-    reference = room.scene
-    if reference.endswith((".yaml", ".yml")):
-        reference = str(Path(reference).parent)
-    table = load_table(reference, scene)
+    scene, table = load_place(room.scene)
     points = receiver_points(scene)
     realisations = tuple(realise(scene, table, study.seed, index) for index in indices)
     site = f"{scene.name}_held_out" if held_out else scene.name
@@ -145,6 +142,17 @@ def _plan(
     if held_out:
         split = _split(study, site, len(points))
     return TwinPlan(site, scene, table, points, realisations, split, spec)
+
+
+def load_place(reference: str) -> tuple[Scene, PerturbationTable]:
+    """A scene, by its name in the library or its file, and the table beside it.
+
+    Raises:
+        InputError: either has faults.
+    """
+    scene = load_scene(reference)
+    file = reference.endswith((".yaml", ".yml"))
+    return scene, load_table(str(Path(reference).parent) if file else reference, scene)
 
 
 def carriers_hz(scene: Scene, realisations: Sequence[Realisation]) -> tuple[float, ...]:
@@ -223,16 +231,7 @@ def trace_job(
         StoreError: the store refused the block, or the scene is no longer what the site was laid
             out for.
     """
-    plan = _known_plan(study_json, room, backend, held_out)
-    if plan.spec.digest != config_digest:
-        # Its files may have changed since this process read them.
-        _known_plan.cache_clear()
-        plan = _known_plan(study_json, room, backend, held_out)
-    if plan.spec.digest != config_digest:
-        raise StoreError(
-            f"{plan.site}: scene, perturbation table or study changed after the site was laid out; "
-            "expected them unchanged during a run. Start again with another --out."
-        )
+    plan = laid_out(_known_plan, config_digest, study_json, room, backend, held_out)
     study = validate_study(study_json)
     drawn = plan.realisations[realisation]
     traced = trace(drawn.scene, study.trace, drawn.points(), engine=ENGINE)

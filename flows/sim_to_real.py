@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -26,13 +26,14 @@ from flows.reporting import RoomResult, write_outputs
 from flows.screen import Progress, Stage, ended_by_interrupt, say
 from flows.server import connected, start
 from flows.study import Study, canonical
+from flows.tracing import Said, trace_pending
 from twin.config import validate
 from twin.evaluate.records import Errors
 from twin.learn.features import Feature
 from twin.learn.presets import TRAINED
 from twin.measured.wifi_rtt_rooms import import_room
 from twin.store.reader import environments
-from twin.store.writer import claimed, create_site, note_traced, pending_jobs, publish
+from twin.store.writer import claimed, create_site
 
 
 @task(name="trace realisation", **JOB)
@@ -184,23 +185,13 @@ def _trace_site(
 ) -> str:
     study_json = canonical(prepared.study)
     versions = tuple(sorted(prepared.versions.items()))
-    jobs = pending_jobs(store, plan.site)
-    done = len(plan.realisations) - len(jobs)
-    if done:
-        say(f"  {plan.site}: {done} of {len(plan.realisations)} realisations are there already")
-    progress = Progress(plan.site, len(jobs), len(plan.points))
-    futures = [
-        trace_realisation.submit(
-            study_json, room, held_out, versions, store, job.realisation, config_digest
-        )
-        for job in jobs
-    ]
-    for index, future in enumerate(futures):
-        said = future.result()
-        if index == 0:
-            note_traced(store, plan.site, said)
-        progress.advance()
-    return publish(store, plan.site)
+
+    def begun(realisation: int) -> Callable[[], Said]:
+        return trace_realisation.submit(
+            study_json, room, held_out, versions, store, realisation, config_digest
+        ).result
+
+    return trace_pending(store, plan, begun)
 
 
 def _bring_reality(prepared: Prepared, store: str, command: str) -> list[str]:

@@ -34,11 +34,12 @@ from flows.metaloc.study import (
 from flows.preparation import output_faults, sole_run, store_in
 from flows.screen import Progress, Stage, ended_by_interrupt, native_notes_held_back, say
 from flows.server import connected, start
+from flows.tracing import Said, trace_pending
 from twin import atomic
 from twin.config import data_dir, validate
 from twin.errors import Fault, Gathered, refuse
 from twin.scene.library import load_scene
-from twin.store.writer import claimed, create_site, note_traced, pending_jobs, publish
+from twin.store.writer import claimed, create_site
 from twin.trace import backend
 
 _RECORDS = "records.json"
@@ -223,25 +224,21 @@ def _trace(
 ) -> list[str]:
     """Digests of the sites, whole and published."""
     provenance = {"command": command, **versions}
-    digests = []
     with ExitStack() as claims:
         for plan in plans:
             claims.enter_context(claimed(store, plan.site))
         # All sites before any job: a store of another study is refused before work starts.
         configs = [create_site(store, p.site, p.spec, provenance=provenance) for p in plans]
-        for plan, config in zip(plans, configs, strict=True):
-            jobs = pending_jobs(store, plan.site)
-            progress = Progress(plan.site, len(jobs), plan.spec.points)
-            request = plan.request.model_dump_json()
-            backend_key = tuple(sorted(versions.items()))
-            futures = [
-                trace_realisation.submit(request, backend_key, store, job.realisation, config)
-                for job in jobs
-            ]
-            for index, future in enumerate(futures):
-                said = future.result()
-                if index == 0:
-                    note_traced(store, plan.site, said)
-                progress.advance()
-            digests.append(publish(store, plan.site))
-    return digests
+        return [
+            _trace_site(plan, store, versions, config)
+            for plan, config in zip(plans, configs, strict=True)
+        ]
+
+
+def _trace_site(plan: SitePlan, store: str, versions: dict[str, str], config: str) -> str:
+    request, backend_key = plan.request.model_dump_json(), tuple(sorted(versions.items()))
+
+    def begun(realisation: int) -> Callable[[], Said]:
+        return trace_realisation.submit(request, backend_key, store, realisation, config).result
+
+    return trace_pending(store, plan, begun)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from flows.generation import plan_twin, trace_job
-from flows.screen import Progress
+from flows.generation import TwinPlan, plan_twin, trace_job
 from flows.study import Room, Study, canonical, demo_file, load_study
+from flows.tracing import Said, trace_pending
 from twin.errors import Fault, Gathered, refuse
 from twin.measured.wifi_rtt_rooms import read_room, read_sites
 from twin.store.location import StoreRef
 from twin.store.writer import (
     claimed,
     create_site,
-    note_traced,
-    pending_jobs,
-    publish,
     write_site,
 )
 from twin.trace import backend
@@ -82,27 +81,23 @@ def ensure_rooms(store: StoreRef, data_dir: Path, study: Study | None = None) ->
     traced = []
     for index, (plan, config) in enumerate(zip(plans, configs, strict=True)):
         with claimed(store, plan.site):
-            _trace(study, index, plan.site, len(plan.points), versions, store, config)
-            traced.append(publish(store, plan.site))
+            traced.append(_traced(study, index, plan, versions, store, config))
     return [*traced, *measured]
 
 
-def _trace(
+def _traced(
     study: Study,
     room: int,
-    site: str,
-    points: int,
+    plan: TwinPlan,
     versions: dict[str, str],
     store: StoreRef,
-    digest: str,
-) -> None:
-    jobs = pending_jobs(store, site)
-    progress = Progress(site, len(jobs), points)
-    backend_key = tuple(sorted(versions.items()))
-    for index, job in enumerate(jobs):
-        said = trace_job(
-            canonical(study), room, False, backend_key, str(store), job.realisation, digest
+    config: str,
+) -> str:
+    study_json, backend_key = canonical(study), tuple(sorted(versions.items()))
+
+    def begun(realisation: int) -> Callable[[], Said]:
+        return partial(
+            trace_job, study_json, room, False, backend_key, str(store), realisation, config
         )
-        if index == 0:
-            note_traced(store, site, said)
-        progress.advance()
+
+    return trace_pending(store, plan, begun)

@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
+from functools import lru_cache, partial
 from typing import Annotated, Literal
 
 import numpy as np
@@ -24,21 +23,20 @@ from flows.generation import (
     OF_ONE_REALISATION,
     bandwidth_hz,
     carriers_hz,
+    load_place,
 )
+from flows.tracing import laid_out, trace_pending
 from twin.config import StrictModel, validate
-from twin.errors import StoreError
-from twin.perturb.library import load_table
 from twin.perturb.realise import Realisation, realise
 from twin.perturb.table import PerturbationTable
 from twin.scene.declaration import Scene, scene_digest
-from twin.scene.library import load_scene
 from twin.scene.receivers import receiver_points
 from twin.sense.packets import PacketModel, sense_packets
 from twin.sense.receiver import SenseModel, sense
 from twin.store.content import json_digest
 from twin.store.schema import SEARCH_VARIABLES
 from twin.store.spec import SiteSpec, drawn_quantities, vectors
-from twin.store.writer import claimed, create_site, note_traced, pending_jobs, publish, write_shard
+from twin.store.writer import claimed, create_site, write_shard
 from twin.trace.engine import TraceSettings, trace
 
 Count = Annotated[int, Field(ge=1, le=10_000)]
@@ -159,11 +157,7 @@ def plan_site(request: SiteRequest, backend: Mapping[str, str]) -> SitePlan:
         InputError: the scene or its table has faults, a draw gives a place that cannot be, or
             carriers or bandwidths that one site cannot hold.
     """
-    scene = load_scene(request.scene)
-    reference = request.scene
-    if reference.endswith((".yaml", ".yml")):
-        reference = str(Path(reference).parent)
-    table = load_table(reference, scene)
+    scene, table = load_place(request.scene)
     realisations = tuple(
         realise(scene, table, request.seed, index) for index in range(request.realisations)
     )
@@ -247,16 +241,7 @@ def trace_site_job(
         StoreError: the store refused the block, or the scene is no longer what the site was laid
             out for.
     """
-    plan = _known_plan(request_json, backend)
-    if plan.spec.digest != config_digest:
-        # Its files may have changed since this process read them.
-        _known_plan.cache_clear()
-        plan = _known_plan(request_json, backend)
-    if plan.spec.digest != config_digest:
-        raise StoreError(
-            f"{plan.site}: scene or perturbation table changed after the site was laid out; "
-            "expected them unchanged. Start again with another store."
-        )
+    plan = laid_out(_known_plan, config_digest, request_json, backend)
     return _trace_into(store, plan, realisation)
 
 
@@ -278,11 +263,9 @@ def ensure_site(store: str, plan: SitePlan, provenance: Mapping[str, JsonValue])
     """
     with claimed(store, plan.site):
         create_site(store, plan.site, plan.spec, provenance=provenance)
-        for number, job in enumerate(pending_jobs(store, plan.site)):
-            said = _trace_into(store, plan, job.realisation)
-            if number == 0:
-                note_traced(store, plan.site, said)
-        publish(store, plan.site)
+        trace_pending(
+            store, plan, lambda realisation: partial(_trace_into, store, plan, realisation)
+        )
     return plan.site
 
 
