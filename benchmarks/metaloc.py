@@ -51,6 +51,7 @@ from benchmarks.metaloc_jobs import (
 from benchmarks.metaloc_speed import Size, say
 from flows.metaloc.results import Record
 from flows.metaloc.sites import SiteRequest, ensure_site, plan_site
+from flows.metaloc.study import MEASURED, ExperimentName, load_metaloc_study
 from twin.atomic import write_text
 from twin.config import data_dir
 from twin.errors import Fault, Gathered, refuse
@@ -60,7 +61,6 @@ from twin.trace.engine import TraceSettings
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 NAMES = (*STUDIES, "speed")
-MEASURED = ("rooms", "corridors")
 _PACKAGES = ("tensorflow-cpu", "keras", "numpy", "scipy", "scikit-learn", "sionna-rt", "mitsuba")
 # Jobs of one process; a fresh one frees what TensorFlow keeps of compiled graphs.
 _TOGETHER = 4
@@ -101,17 +101,13 @@ class Plan:
     command: str
 
 
-def experiment(name: str, quick: bool) -> Experiment:
+def experiment(name: ExperimentName, quick: bool) -> Experiment:
     """An experiment with the settings of its study, or with toy ones."""
-    module = importlib.import_module(f"flows.metaloc.{name}")
-    if name == "theory":
-        return Experiment(name, module.QUICK if quick else module.TheorySettings())
-    from flows.metaloc.study import load_metaloc_study
-
     study = load_metaloc_study(ROOT / "studies" / f"metaloc_{name}.yaml")
     if not quick:
         return Experiment(name, study.settings, study.sites)
-    return Experiment(name, module.QUICK, toys(name, study.sites))
+    toy = importlib.import_module(f"flows.metaloc.{name}").QUICK
+    return Experiment(name, toy, toys(name, study.sites))
 
 
 def toys(name: str, sites: Sequence[SiteRequest]) -> tuple[SiteRequest, ...]:

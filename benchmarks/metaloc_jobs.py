@@ -7,7 +7,6 @@ of other code is taken for one of this.
 
 from __future__ import annotations
 
-import importlib
 import json
 import time
 from collections.abc import Iterable
@@ -15,14 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.metaloc.code import code_digest
+from flows.metaloc.experiments import experiment_records
 from flows.metaloc.results import Record, seed_file
 from flows.metaloc.sites import SiteRequest
+from flows.metaloc.study import ExperimentName
 from twin.atomic import write_text
 from twin.config import StrictModel
 
 ROOT = Path(__file__).parent.parent
 #: Experiments, and what their records call the study, in the paper's order.
-STUDIES = {
+STUDIES: dict[ExperimentName, str] = {
     "convergence": "fig8",
     "reference_points": "fig9",
     "similarity": "fig10",
@@ -32,8 +33,6 @@ STUDIES = {
     "corridors": "corridors",
     "theory": "theory",
 }
-#: Those that read a store.
-STORED = ("layouts", "days", "rooms", "corridors")
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Experiment:
         sites: ray-traced sites that it needs.
     """
 
-    name: str
+    name: ExperimentName
     settings: StrictModel
     sites: tuple[SiteRequest, ...] = ()
 
@@ -84,17 +83,9 @@ def in_turns(jobs: Iterable[Job]) -> list[Job]:
 
 def run(job: Job) -> list[Record]:
     """The records of a seed."""
-    runner = importlib.import_module(f"flows.metaloc.{job.experiment.name}").run_seed
-    settings, seed = job.experiment.settings, job.seed
-    if job.experiment.name == "days":
-        scenes = [request.scene for request in job.experiment.sites]
-        return [r for scene in scenes for r in runner(settings, seed, job.store, scene)]
-    found: list[Record] = (
-        runner(settings, seed, job.store)
-        if job.experiment.name in STORED
-        else runner(settings, seed)
-    )
-    return found
+    asked = job.experiment
+    scenes = [request.scene for request in asked.sites]
+    return experiment_records(asked.name, asked.settings, scenes, job.seed, job.store)
 
 
 def run_and_keep(job: Job, folder: Path) -> float:

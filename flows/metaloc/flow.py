@@ -7,7 +7,6 @@ where it stopped.
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -20,6 +19,7 @@ from prefect import flow, task
 from flows.jobs import JOB, ONE_AT_A_TIME
 from flows.metaloc.code import code_digest
 from flows.metaloc.corridors import ensure_corridors
+from flows.metaloc.experiments import experiment_records
 from flows.metaloc.results import Record, seed_file, seed_records
 from flows.metaloc.room_store import ensure_rooms
 from flows.metaloc.sites import SitePlan, plan_site, trace_site_job
@@ -27,18 +27,16 @@ from flows.metaloc.study import (
     MEASURED,
     ExperimentName,
     MetaLocStudy,
-    Settings,
     canonical,
     load_metaloc_study,
 )
 from flows.preparation import output_faults, sole_run, store_in
-from flows.screen import Progress, Stage, ended_by_interrupt, native_notes_held_back, say
+from flows.screen import Progress, Stage, ended_by_interrupt, say
 from flows.server import connected, start
 from flows.tracing import Said, trace_pending
 from twin import atomic
 from twin.config import data_dir, validate
 from twin.errors import Fault, Gathered, refuse
-from twin.scene.library import load_scene
 from twin.store.writer import claimed, create_site
 from twin.trace import backend
 
@@ -139,35 +137,18 @@ def run_seed(
 ) -> list[Record]:
     """Records of one seed of the experiment, kept in a file of its own."""
     asked = validate(study, MetaLocStudy, where="study")
+    scenes = [site.scene for site in asked.sites]
     key = {
         "settings": asked.settings.model_dump(mode="json"),
-        "sites": [site.scene for site in asked.sites],
+        "sites": scenes,
         "data": data,
         "code": code_digest(f"flows.metaloc.{asked.experiment}"),
     }
     path = seed_file(Path(out) / "seeds", asked.experiment, key, seed)
-    return seed_records(path, lambda: experiment_records(asked, seed, store))
-
-
-def experiment_records(study: MetaLocStudy, seed: int, store: str) -> list[Record]:
-    """Run one seed of a study's experiment, on all its sites.
-
-    Args:
-        study: which experiment, with which settings.
-        seed: of it.
-        store: path or URL of a store that holds what the experiment needs.
-    """
-    with native_notes_held_back():
-        runner: Callable[..., list[Record]] = importlib.import_module(
-            f"flows.metaloc.{study.experiment}"
-        ).run_seed
-    settings: Settings = study.settings
-    if study.experiment == "days":
-        sites = [load_scene(site.scene).name for site in study.sites]
-        return [r for site in sites for r in runner(settings, seed, store, site)]
-    if study.experiment in MEASURED or study.sites:
-        return runner(settings, seed, store)
-    return runner(settings, seed)
+    return seed_records(
+        path,
+        lambda: experiment_records(asked.experiment, asked.settings, scenes, seed, store),
+    )
 
 
 @flow(name="metaloc", task_runner=ONE_AT_A_TIME, persist_result=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.metaloc import flow
+from flows.metaloc.experiments import experiment_records
 from flows.metaloc.flow import metaloc, read_request
 from flows.metaloc.results import seed_file, seed_records
 from flows.metaloc.study import EXPERIMENTS, TRACED, canonical, load_metaloc_study
@@ -157,7 +157,8 @@ def test_every_experiment_is_called_with_what_it_reads(monkeypatch, tmp_path):
         module = importlib.import_module(f"flows.metaloc.{study.experiment}")
         calls = called.setdefault(study.name, [])
         monkeypatch.setattr(module, "run_seed", lambda *given, own=calls: own.append(given) or [])
-        flow.experiment_records(study, 4, str(tmp_path))
+        scenes = [site.scene for site in study.sites]
+        experiment_records(study.experiment, study.settings, scenes, 4, str(tmp_path))
         assert all(given[:2] == (study.settings, 4) for given in calls)
     assert [given[2:] for given in called["metaloc_days"]] == [
         (str(tmp_path), "hall"),
