@@ -62,6 +62,7 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 NAMES = (*STUDIES, "speed")
 _PACKAGES = ("tensorflow-cpu", "keras", "numpy", "scipy", "scikit-learn", "sionna-rt", "mitsuba")
+_PLACES = ("--data-dir", "--store", "--torch-env", "--work")
 # Jobs of one process; a fresh one frees what TensorFlow keeps of compiled graphs.
 _TOGETHER = 4
 _THREADS = (
@@ -318,9 +319,21 @@ def read_plan(words: Sequence[str]) -> tuple[Plan, bool]:
         torch_env=given.torch_env or (None if given.quick else work / "torch-env"),
         workers=given.workers or os.cpu_count() or 1,
         output=RESULTS if whole else work,
-        command=" ".join(["python -m benchmarks.metaloc", *words]),
+        command=" ".join(["python -m benchmarks.metaloc", *_without_places(words)]),
     )
     return plan, given.json
+
+
+def _without_places(words: Sequence[str]) -> list[str]:
+    """A command line with ``DIR`` for every folder: results are read on other machines."""
+    shown: list[str] = []
+    for word in words:
+        option, equals, _ = word.partition("=")
+        if option in _PLACES and equals:
+            shown += [option, "DIR"]
+        else:
+            shown.append("DIR" if shown and shown[-1] in _PLACES else word)
+    return shown
 
 
 def main() -> None:

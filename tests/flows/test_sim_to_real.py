@@ -120,7 +120,7 @@ def ended_midway(study: Path, out: Path, receipts: int, how: signal.Signals) -> 
                 time.sleep(0.01)
             assert servers(out)
             os.kill(process.pid, how)
-            error = process.communicate(timeout=20)[1]
+            error = process.communicate(timeout=60)[1]
         finally:
             process.kill()
     assert all_gone(out, seconds=6)

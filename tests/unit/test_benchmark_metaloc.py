@@ -434,6 +434,13 @@ class TestCommandLine:
         assert whole.torch_env is not None
         assert quick.torch_env is None
 
+    def test_the_command_in_the_results_names_no_folder_of_this_machine(self, tmp_path):
+        words = ["--json", "--data-dir", str(tmp_path), f"--work={tmp_path}", "--seeds", "2"]
+        plan, _ = metaloc.read_plan(words)
+        expected = "python -m benchmarks.metaloc --json --data-dir DIR --work DIR --seeds 2"
+        assert plan.command == expected
+        assert plan.data == plan.work == tmp_path
+
     def test_all_faults_at_once_and_before_any_work(self, monkeypatch):
         monkeypatch.delenv("TWIN_DATA_DIR", raising=False)
         with pytest.raises(InputError) as refused:
