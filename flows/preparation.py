@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,54 +13,16 @@ import numpy.typing as npt
 from flows import generation
 from flows.generation import TwinPlan
 from flows.reality import Reality
+from flows.request import Request, output_faults, read_request, store_in
 from flows.study import Room, Study, load_study
-from twin.config import data_dir
-from twin.errors import Fault, Gathered, InputError, refuse
+from twin.errors import Fault, Gathered, refuse
 from twin.learn.presets import SMALL
 from twin.measured.wifi_rtt_rooms import read_room
-from twin.store.layout import occupant_fault
-from twin.store.location import storage
 from twin.store.schema import SPLITS
 from twin.store.spec import SiteSpec
 from twin.trace import backend
 
-_STORE = "store.zarr"
-
 _LEAST_TEST_POINTS = 2
-
-
-@contextmanager
-def sole_run(out: Path) -> Iterator[None]:
-    """Keep other runs out of the folder; the kernel lets go of it however this process ends.
-
-    Raises:
-        InputError: another run is using the folder.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / ".lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            cure = "Wait for it, or name another folder."
-            refuse([Fault("--out", "", "a folder that no other run is using", str(out), cure)])
-        yield
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a command asks for, found sound.
-
-    Attributes:
-        study: what to do.
-        folder: data folder that was named, if one was.
-        out: folder of the results.
-        store: path or URL of the store.
-    """
-
-    study: Study
-    folder: Path | None
-    out: Path
-    store: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,41 +62,19 @@ class _Plans:
     faults: tuple[Fault, ...]
 
 
-def read_request(
+def read_study_request(
     study_file: Path, given_data: Path | None, out: Path | None, store: str | None = None
-) -> Request:
-    """Read what a command names and check it whole; needs no ray tracer and writes nothing.
-
-    Args:
-        study_file: YAML file of a study.
-        given_data: data folder from the command line; else ``TWIN_DATA_DIR`` names one.
-        out: folder of the results; ``out/`` and the study's name where not given.
-        store: path or URL of the store; a folder in `out` where not given.
+) -> Request[Study]:
+    """`flows.request.read_request` of a study of rooms; needs no ray tracer.
 
     Raises:
         InputError: every fault of study, scenes, perturbation tables, data files and output.
     """
-    faults: list[Fault] = []
-    study = folder = None
-    with Gathered(faults):
-        study = load_study(study_file)
-    with Gathered(faults):
-        folder = data_dir(given_data)
-    if out is None and study is not None:
-        out = Path("out") / study.name
-    if out is not None:
-        store = store_in(out, store)
-        faults += output_faults(out, store)
-    if study is not None:
-        faults += _plan(study, folder, {}).faults
-    if study is None or out is None or store is None or faults:
-        raise InputError(faults)
-    return Request(study, folder, out, store)
 
+    def faults_of(study: Study, folder: Path | None) -> tuple[Fault, ...]:
+        return _plan(study, folder, {}).faults
 
-def store_in(out: Path, store: str | None) -> str:
-    """Where the store of a run is: as named, else in its folder."""
-    return store if store is not None else str(out / _STORE)
+    return read_request(load_study, faults_of, study_file, given_data, out, store)
 
 
 def prepare(study: Study, reality: Reality, out: Path, store: str | None = None) -> Prepared:
@@ -225,23 +162,3 @@ def _access_point_faults(room: Room, twin: SiteSpec, real: SiteSpec, key: str) -
         return []
     expected = f"the access points of {room.measured}: {', '.join(real.access_points)}"
     return [Fault("study", f"{key}.scene", expected, ", ".join(twin.access_points))]
-
-
-def output_faults(out: Path, store: str) -> list[Fault]:
-    """What keeps results from being written there; makes nothing."""
-    expected = "a folder that can be written"
-    there = out.absolute()
-    while not os.path.lexists(there) and there != there.parent:
-        there = there.parent
-    problem = ""
-    if not there.is_dir():
-        problem = f"{there} is not a folder"
-    elif not os.access(there, os.W_OK | os.X_OK):
-        problem = f"{there}: permission denied"
-    if problem:
-        return [Fault("--out", "", expected, f"{out} ({problem})")]
-    faults: list[Fault] = []
-    with Gathered(faults):
-        fault = occupant_fault(storage(store))
-        faults += [fault] if fault else []
-    return faults

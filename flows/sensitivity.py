@@ -19,7 +19,7 @@ import numpy.typing as npt
 import xarray as xr
 from pydantic import JsonValue
 
-from flows.preparation import sole_run
+from flows.request import sole_run
 from flows.sensitivity_plan import (
     NOMINAL,
     Plan,

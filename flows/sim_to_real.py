@@ -20,9 +20,10 @@ from prefect import flow, task
 from flows import generation, learning
 from flows.generation import TwinPlan
 from flows.jobs import JOB, ONE_AT_A_TIME
-from flows.preparation import Prepared, prepare, sole_run
+from flows.preparation import Prepared, prepare
 from flows.reality import Reality, reality_in
 from flows.reporting import RoomResult, write_outputs
+from flows.request import sole_run
 from flows.screen import Progress, Stage, ended_by_interrupt, say
 from flows.server import connected, start
 from flows.study import Study, canonical

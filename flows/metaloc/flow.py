@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,62 +29,32 @@ from flows.metaloc.study import (
     canonical,
     load_metaloc_study,
 )
-from flows.preparation import output_faults, sole_run, store_in
+from flows.request import Request, read_request, sole_run, store_in
 from flows.screen import Progress, Stage, ended_by_interrupt, say
 from flows.server import connected, start
 from flows.tracing import Said, trace_pending
 from twin import atomic
-from twin.config import data_dir, validate
-from twin.errors import Fault, Gathered, refuse
+from twin.config import validate
+from twin.errors import Fault, Gathered
 from twin.store.writer import claimed, create_site
 from twin.trace import backend
 
 _RECORDS = "records.json"
 
 
-@dataclass(frozen=True)
-class Request:
-    """What a command asks for, found sound.
-
-    Attributes:
-        study: what to do.
-        folder: folder of real data sets, where one was named.
-        out: folder of the results.
-        store: path or URL of the store.
-    """
-
-    study: MetaLocStudy
-    folder: Path | None
-    out: Path
-    store: str
-
-
-def read_request(
+def read_metaloc_request(
     study_file: Path, given_data: Path | None, out: Path | None, store: str | None = None
-) -> Request:
-    """Read what a command names and check it whole; writes nothing.
-
-    Args:
-        study_file: YAML file of a study.
-        given_data: data folder from the command line; else ``TWIN_DATA_DIR`` names one.
-        out: folder of the results; ``out/`` and the study's name where not given.
-        store: path or URL of the store; a folder in `out` where not given.
+) -> Request[MetaLocStudy]:
+    """`flows.request.read_request` of one of MetaLoc's studies.
 
     Raises:
         InputError: every fault of study, scenes, data folder and output.
     """
+    return read_request(load_metaloc_study, _faults_of, study_file, given_data, out, store)
+
+
+def _faults_of(study: MetaLocStudy, folder: Path | None) -> list[Fault]:
     faults: list[Fault] = []
-    study = folder = None
-    with Gathered(faults):
-        study = load_metaloc_study(study_file)
-    with Gathered(faults):
-        folder = data_dir(given_data)
-    if study is None:
-        refuse(faults)
-        raise AssertionError  # a study that could not be read has faults
-    out = (Path("out") / study.name if out is None else out).resolve()
-    store = store_in(out, store)
-    faults += output_faults(out, store)
     if study.experiment in MEASURED and folder is None:
         expected = f"the folder of real data sets, for {study.experiment}"
         cure = "Name it with --data-dir or TWIN_DATA_DIR; twin data fetch gets it."
@@ -93,23 +62,23 @@ def read_request(
     for site in study.sites:
         with Gathered(faults):
             plan_site(site, {})
-    refuse(faults)
-    return Request(study, folder, out, store)
+    return faults
 
 
-def run(request: Request, command: str) -> Path:
+def run(request: Request[MetaLocStudy], command: str) -> Path:
     """Run a study with a server of its own that ends with it; gives the report's path.
 
     Raises:
         InputError: data files with faults, sites of another study in the store.
         TwinError: a job failed for good; what is done stays done.
     """
-    home = request.out / ".prefect"
-    with ended_by_interrupt(), sole_run(request.out), start(home) as server:
+    out = request.out.resolve()
+    home = out / ".prefect"
+    with ended_by_interrupt(), sole_run(out), start(home) as server:
         content = json.loads(canonical(request.study))
         folder = None if request.folder is None else str(request.folder)
         with connected(server.wait(), home):
-            return Path(metaloc(content, str(request.out), folder, command, request.store))
+            return Path(metaloc(content, str(out), folder, command, request.store))
 
 
 @task(name="trace realisation", **JOB)

@@ -18,24 +18,16 @@ import numpy.typing as npt
 import xarray as xr
 from pydantic import Field, JsonValue
 
-from flows.generation import (
-    ENGINE,
-    OF_ONE_REALISATION,
-    bandwidth_hz,
-    carriers_hz,
-    load_place,
-)
+from flows.simulated_site import ENGINE, draw_place, of_all_realisations, site_spec
 from flows.tracing import laid_out, trace_pending
 from twin.config import StrictModel, validate
-from twin.perturb.realise import Realisation, realise
+from twin.perturb.realise import Realisation
 from twin.perturb.table import PerturbationTable
-from twin.scene.declaration import Scene, scene_digest
-from twin.scene.receivers import receiver_points
+from twin.scene.declaration import Scene
 from twin.sense.packets import PacketModel, sense_packets
 from twin.sense.receiver import SenseModel, sense
-from twin.store.content import json_digest
 from twin.store.schema import SEARCH_VARIABLES
-from twin.store.spec import SiteSpec, drawn_quantities, vectors
+from twin.store.spec import SiteSpec
 from twin.store.writer import claimed, create_site, write_shard
 from twin.trace.engine import TraceSettings, trace
 
@@ -46,7 +38,6 @@ _VARIABLES = {
     "levels": ("received_power", "los", "rss", *SEARCH_VARIABLES),
     "packets": ("received_power", "los", "rss", "reported_csi", *SEARCH_VARIABLES),
 }
-_ONE_REALISATION = OF_ONE_REALISATION | {"packets_realisation"}
 
 
 class Packets(StrictModel):
@@ -157,49 +148,20 @@ def plan_site(request: SiteRequest, backend: Mapping[str, str]) -> SitePlan:
         InputError: the scene or its table has faults, a draw gives a place that cannot be, or
             carriers or bandwidths that one site cannot hold.
     """
-    scene, table = load_place(request.scene)
-    realisations = tuple(
-        realise(scene, table, request.seed, index) for index in range(request.realisations)
-    )
-    points = len(receiver_points(scene))
-    days = [int(day) for day in days_of(table, request.realisations)]
+    place = draw_place(request.scene, request.seed, range(request.realisations))
+    days = [int(day) for day in days_of(place.table, request.realisations)]
     visits, snapshots = request.report.sizes
-    spec = SiteSpec(
-        title=scene.title,
-        origin="simulated",
-        realisations=tuple(f"day {day}, realisation {index}" for index, day in enumerate(days)),
-        points=points,
-        access_points=tuple(ap.name for ap in scene.access_points),
+    spec = site_spec(
+        place,
+        backend,
+        labels=[f"day {day}, realisation {index}" for index, day in enumerate(days)],
         variables=_VARIABLES[request.report.kind],
-        ap_position_m=vectors(
-            np.array([[ap.position_m for ap in r.scene.access_points] for r in realisations])
-        ),
-        ap_frequency_hz=carriers_hz(scene, realisations),
+        config={"request": request.model_dump(mode="json", exclude={"scene"})},
+        attributes={"day": list(days), **_bursts(request.report)},
         snapshots=snapshots,
         visits=visits,
-        ap_antennas=max(ap.ports for ap in scene.access_points),
-        subcarriers=scene.subcarriers,
-        subcarrier_spacing_hz=bandwidth_hz(scene, realisations) / scene.subcarriers,
-        drawn=drawn_quantities([r.drawn for r in realisations], realisations[0].units),
-        # One job a realisation: `sense` draws its receivers' errors for all points at once.
-        shard_points=points,
-        config={
-            "request": request.model_dump(mode="json", exclude={"scene"}),
-            "engine": ENGINE,
-            "backend": dict(backend),
-            "scene": scene_digest(scene),
-            "perturbation": json_digest(table.model_dump(mode="json", by_alias=True)),
-        },
-        attributes={
-            "source": scene.source,
-            "assumptions": list(scene.assumptions),
-            "scene": scene.model_dump(mode="json", by_alias=True),
-            "perturbation": table.model_dump(mode="json", by_alias=True),
-            "day": list(days),
-            **_bursts(request.report),
-        },
     )
-    return SitePlan(request, scene, table, realisations, spec)
+    return SitePlan(request, place.scene, place.table, place.realisations, spec)
 
 
 def _bursts(report: Packets | Levels) -> dict[str, JsonValue]:
@@ -278,8 +240,7 @@ def _trace_into(store: str, plan: SitePlan, realisation: int) -> dict[str, JsonV
         block["reported_csi"] = heard["reported_csi"]
     everything = slice(0, plan.spec.points)
     write_shard(store, plan.site, realisation, everything, block, plan.spec.digest)
-    said = {**traced.attrs, **heard.attrs}
-    return {key: value for key, value in said.items() if key not in _ONE_REALISATION}
+    return of_all_realisations({**traced.attrs, **heard.attrs})
 
 
 def _heard(plan: SitePlan, traced: xr.Dataset, realisation: int) -> xr.Dataset:

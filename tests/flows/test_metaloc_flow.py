@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from flows.metaloc.experiments import experiment_records
-from flows.metaloc.flow import metaloc, read_request
+from flows.metaloc.flow import metaloc, read_metaloc_request
 from flows.metaloc.results import seed_file, seed_records
 from flows.metaloc.study import EXPERIMENTS, TRACED, canonical, load_metaloc_study
 from twin.cli import main as cli
@@ -61,14 +61,14 @@ def test_all_faults_of_a_request_are_told_in_one_message(tmp_path, monkeypatch):
     occupied = tmp_path / "file"
     occupied.write_text("")
     with pytest.raises(InputError) as caught:
-        read_request(written(tmp_path, "rooms: {}\n"), None, occupied)
+        read_metaloc_request(written(tmp_path, "rooms: {}\n"), None, occupied)
     told = str(caught.value)
     assert "--data-dir" in told
     assert "TWIN_DATA_DIR" in told
     assert "--out" in told
     study = written(tmp_path, "days: {}\nsites: [{scene: nowhere, realisations: 2}]\n")
     with pytest.raises(InputError, match="nowhere"):
-        read_request(study, None, tmp_path / "out")
+        read_metaloc_request(study, None, tmp_path / "out")
 
 
 def test_options_of_other_studies_are_refused(tmp_path, monkeypatch, capsys):

@@ -130,7 +130,7 @@ def test_scenes_of_one_name_are_refused(tmp_path):
 def test_results_go_where_the_study_is_named(monkeypatch, tmp_path):
     monkeypatch.delenv("TWIN_DATA_DIR", raising=False)
     monkeypatch.chdir(tmp_path)
-    request = preparation.read_request(demo_file(), None, None)
+    request = preparation.read_study_request(demo_file(), None, None)
     assert (request.out, request.folder) == (Path("out/demo"), None)
     assert list(tmp_path.iterdir()) == []
 
@@ -138,4 +138,4 @@ def test_results_go_where_the_study_is_named(monkeypatch, tmp_path):
 def test_nothing_is_prepared_from_faults(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="--out: expected a folder"):
-        preparation.read_request(demo_file(), tmp_path / "none", tmp_path / "file")
+        preparation.read_study_request(demo_file(), tmp_path / "none", tmp_path / "file")

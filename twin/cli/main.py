@@ -120,7 +120,7 @@ def _run_metaloc(
     offline: bool,
     replace: bool,
 ) -> None:
-    from flows.metaloc.flow import read_request
+    from flows.metaloc.flow import read_metaloc_request
     from flows.metaloc.flow import run as run_study
 
     refuse(
@@ -129,7 +129,7 @@ def _run_metaloc(
         if given
     )
     report = run_study(
-        read_request(study_file, data_dir, out, store), shlex.join(["twin", *sys.argv[1:]])
+        read_metaloc_request(study_file, data_dir, out, store), shlex.join(["twin", *sys.argv[1:]])
     )
     typer.echo(f"Report: {report}")
     typer.echo(f"Records: {report.with_name('records.json')}")
@@ -144,11 +144,11 @@ def _run(
     *,
     replace: bool = False,
 ) -> None:
-    from flows.preparation import read_request
+    from flows.preparation import read_study_request
     from flows.reality import find_reality
     from flows.sim_to_real import run as run_study
 
-    request = read_request(study_file, data_dir, out, store)
+    request = read_study_request(study_file, data_dir, out, store)
     reality = find_reality(request.study, request.folder, offline=offline)
     command = shlex.join(["twin", *sys.argv[1:]])
     report = run_study(request.study, reality, request.out, command, request.store, replace=replace)
