@@ -116,11 +116,16 @@ def as_json(found: Results) -> str:
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
-def as_markdown(found: Results) -> str:
-    """A page with all claims, and the tables of every experiment."""
+def as_markdown(found: Results, maker: str = "benchmarks.metaloc") -> str:
+    """A page with all claims, and the tables of every experiment.
+
+    Args:
+        found: the results.
+        maker: module that made them.
+    """
     said = "; ".join(f"{key} {value}" for key, value in found["environment"].items())
     lines = [
-        "Made by `python -m benchmarks.metaloc`, whose text says how it measures. Means over seeds",
+        f"Made by `python -m {maker}`, whose text says how it measures. Means over seeds",
         "with 95 % t-intervals; of speed, medians over rounds with intervals of the median.",
         "",
         *(f"- `{command}`" for command in found["commands"]),

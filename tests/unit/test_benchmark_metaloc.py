@@ -12,14 +12,16 @@ from concurrent.futures import Future
 import numpy as np
 import pytest
 
-from benchmarks import metaloc, metaloc_jobs, metaloc_rival, metaloc_speed
+from benchmarks import metaloc, metaloc_days_long, metaloc_jobs, metaloc_rival, metaloc_speed
 from benchmarks.metaloc_claims import claims, fig9, fig10, real, speeds, table3
+from benchmarks.metaloc_days_long import more_steps
 from benchmarks.metaloc_gather import LARGEST, aggregated, as_json, as_markdown, results, thinned
 from benchmarks.metaloc_jobs import Experiment, Job, in_turns
 from benchmarks.metaloc_verdicts import Side, above, alike, averages, below, decided, series
 from flows.metaloc import code, convergence
 from flows.metaloc.code import code_digest
 from flows.metaloc.paper import TABLE_III
+from flows.metaloc.study import load_metaloc_study
 from twin.config import StrictModel
 from twin.errors import InputError
 
@@ -413,6 +415,38 @@ class TestJobs:
     def test_an_experiment_runs_with_its_settings(self, monkeypatch):
         monkeypatch.setattr(convergence, "run_seed", lambda settings, seed: [settings, seed])
         assert metaloc_jobs.run(job(3, value=7)) == [Settings(value=7), 3]
+
+
+class TestMoreSteps:
+    def test_short_and_long_run_are_paired_by_fold(self):
+        few = seeded("table3", "mean_error_m", "maml", 2.0, spread=0.5)
+        many = seeded("table3", "mean_error_m", "maml", 1.8, spread=0.5)
+        found = by_text(more_steps(few, many))
+        claim = found["hall: MetaLoc (MAML) errs less after ten times the outer steps"]
+        assert claim["ours"] == "long run 1.8 m against short run 2 m; difference 0.2 (0.2 to 0.2)"
+        assert claim["holds"] is True
+        assert by_text(more_steps(many, few))[claim["claim"]]["holds"] is False
+
+    def test_a_run_that_is_missing_is_said(self):
+        few = seeded("table3", "mean_error_m", "tl", 2.0)
+        found = list(more_steps(few, []))
+        assert len(found) == len(TABLE_III) * 5
+        assert {claim["holds"] for claim in found} == {"not measured"}
+
+    def test_only_the_outer_steps_differ(self):
+        short, long = (
+            load_metaloc_study(metaloc.ROOT / f"studies/{name}.yaml")
+            for name in ("metaloc_days", "metaloc_days_long")
+        )
+        meta = short.settings.meta.model_copy(update={"outer_steps": 1600})
+        assert long.settings == short.settings.model_copy(update={"meta": meta, "every": 200})
+        assert long.sites == short.sites
+
+    @pytest.mark.parametrize("words", [["--seeds", "0"], ["--workers", "-1"]])
+    def test_no_run_without_seeds_or_workers(self, words, capsys):
+        with pytest.raises(SystemExit):
+            metaloc_days_long.read_plan(words)
+        assert "expected 1 or more" in capsys.readouterr().err
 
 
 class TestCommandLine:
