@@ -9,8 +9,8 @@ from typing import Any
 
 from flows.metaloc.figures_places import by_variant
 from flows.metaloc.sections import SECTIONS
-from flows.metaloc.summary import Record, summarised
-from flows.metaloc.tables import claims_table, markdown
+from flows.metaloc.summary import SKEWED, Record, Summary, summarised
+from flows.metaloc.tables import claims_table, markdown, where_premise_holds, with_step_sizes
 from twin.errors import InputError
 
 Results = dict[str, Any]
@@ -41,7 +41,7 @@ def results(
         environment: versions and the machine.
         commands: that made it.
     """
-    everything = aggregated(by_variant(records))
+    everything = aggregated(by_variant(with_step_sizes(where_premise_holds(records))))
     found: Results = {"environment": dict(environment), "commands": list(commands)}
     for points in _POINTS:
         found |= {"records": [*thinned(everything, points), *speed], "claims": list(claims)}
@@ -51,7 +51,10 @@ def results(
 
 
 def aggregated(records: Iterable[Record]) -> list[Record]:
-    """Means and 95 % t-intervals over seeds, four significant digits."""
+    """Means and 95 % t-intervals over seeds; of `SKEWED` quantities medians and ranges, too.
+
+    Six significant digits: pages show two or three, and rounding twice shows as a contradiction.
+    """
     return [
         {
             "study": each.study,
@@ -63,13 +66,19 @@ def aggregated(records: Iterable[Record]) -> list[Record]:
             "low": _rounded(each.low),
             "high": _rounded(each.high),
             "seeds": each.seeds,
+            **(_range(each) if each.metric in SKEWED else {}),
         }
         for each in summarised(records)
     ]
 
 
+def _range(each: Summary) -> dict[str, float | None]:
+    values = {"median": each.median, "least": each.least, "most": each.most}
+    return {key: _rounded(value) for key, value in values.items()}
+
+
 def _rounded(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else float(f"{value:.4g}")
+    return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")
 
 
 def thinned(records: Sequence[Record], points: int) -> list[Record]:
@@ -109,7 +118,10 @@ def as_json(found: Results) -> str:
     parts = []
     for key, content in found.items():
         if key in {"records", "claims"}:
-            lines = ",\n".join(json.dumps(entry, allow_nan=False) for entry in content)
+            compact = (",", ":")  # a tenth of the file
+            lines = ",\n".join(
+                json.dumps(entry, allow_nan=False, separators=compact) for entry in content
+            )
             parts.append(f'"{key}": [\n{lines}\n]')
         else:
             parts.append(f'"{key}": {json.dumps(content, allow_nan=False, indent=1)}')

@@ -7,6 +7,8 @@ side, and is ``"not separated"`` where the interval contains the limit, or there
 seeds. No correction for the number of claims is made. Values that are not finite (adaptations that
 diverged) have no interval: a side that has none other loses against one that has none. A claim
 whose records are missing is ``"not measured"``.
+
+A theorem is decided otherwise, by counting seeds: it is to hold in each one whose premise holds.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from flows.metaloc.summary import Record, Value, interval
+from flows.metaloc.tables import significant
 
 Claim = dict[str, Any]
 Seeds = Mapping[int, float]
@@ -75,6 +78,41 @@ def above(study: str, claim: str, paper: str, side: Side, limit: float, unit: st
     found = interval(list(side.values.values()))
     holds = decided(found[1], found[2], limit)
     return stated(study, claim, paper, f"{side.name} {spread(found)}{unit}", holds)
+
+
+def bounded(study: str, claim: str, paper: str, premise: Seeds, risk: Side, bound: Side) -> Claim:
+    """The claim that a bound holds in every seed whose premise does; the other seeds do not count.
+
+    Args:
+        study: the experiment.
+        claim: in words.
+        paper: what the paper says of it.
+        premise: by seed, 1 where the premise holds.
+        risk: what is bounded.
+        bound: of it.
+    """
+    seeds = sorted(set(premise) & set(risk.values) & set(bound.values))
+    if not seeds:
+        return stated(study, claim, paper, "", NOT_MEASURED)
+    kept = [seed for seed in seeds if premise[seed]]
+    said = f"premise holds in {len(kept)} of {len(seeds)} seeds"
+    if not kept:
+        return stated(study, claim, paper, said, NOT_MEASURED)
+    pairs = [(risk.values[seed], bound.values[seed]) for seed in kept]
+    within = sum(value <= limit for value, limit in pairs)
+    medians = []
+    for side in (risk, bound):
+        values = [side.values[seed] for seed in kept]
+        middle, least, most = map(significant, (np.median(values), min(values), max(values)))
+        medians.append(f"{side.name} {middle} ({least} to {most})")
+    said += f", the bound in {within} of these; medians and ranges: {', '.join(medians)}"
+    # What is not finite neither keeps to the bound nor breaks it.
+    holds: Holds = NOT_SEPARATED
+    if any(value > limit for value, limit in pairs):
+        holds = False
+    elif within == len(kept):
+        holds = True
+    return stated(study, claim, paper, said, holds)
 
 
 def alike(study: str, claim: str, paper: str, one: Side, other: Side, within: float) -> Claim:

@@ -114,7 +114,7 @@ def parameter_distances(records: Records) -> Figure:
     found = selected(records, "fig8", "parameter_distance", preset="small", rate_choice="same")
     readings = values_of(found, "optimum")
     methods = ordered([s.method for s in found])
-    figure, grid = canvas(1, len(readings), 2.6)
+    figure, grid = canvas(1, len(readings), 2.6, sharey=True)
     for axes, reading in zip(grid[0], readings, strict=True):
         rows = [matching(found, optimum=reading, method=method)[0] for method in methods]
         bars(axes, rows, [look(method) for method in methods], range(len(methods)), 0.6)

@@ -252,10 +252,12 @@ SECTIONS = (
         (
             tables.table_iii,
             _cut(
-                "Mean distance of the nearest points in histograms to the truth [m]",
+                "Mean distance of the nearest points in histograms to the truth [m], by what a "
+                "histogram is taken of",
                 "table3",
                 "nearest_distance_m",
-                ("site", "histogram"),
+                ("site",),
+                "histogram",
             ),
             _cut(
                 "Error of the answer that is always the middle [m]",
@@ -282,7 +284,10 @@ SECTIONS = (
                 partial(figures_places.rooms, variants=True),
             ),
         ),
-        (_cut("Mean error [m]", "rooms", "mean_error_m", ("site", "feature", "k")),),
+        (
+            _cut("Mean error [m]", "rooms", "mean_error_m", ("site", "feature", "k")),
+            tables.step_sizes,
+        ),
     ),
     Section(
         "corridors",
@@ -318,15 +323,15 @@ SECTIONS = (
                 figures_places.gradient_alignment,
             ),
         ),
-        tuple(
-            _cut(f"Theorem 1: {words}", "theory", metric, ("rate_choice",), digits=3)
-            for metric, words in (
-                ("parameter_distance", "distance from start to optimum"),
-                ("excess_risk", "excess risk after the gradient steps"),
-                ("first_bound", "first bound"),
-                ("second_bound", "second bound"),
-                ("premise_holds", "share of seeds in which its premise holds"),
-            )
+        (
+            tables.theorem_1,
+            _cut(
+                "Distance from start to optimum",
+                "theory",
+                "parameter_distance",
+                (),
+                rate_choice="premise",
+            ),
         ),
     ),
     Section(

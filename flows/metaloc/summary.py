@@ -1,7 +1,8 @@
 """Records of MetaLoc's experiments, one number a seed, as means with intervals over seeds.
 
 Figures and tables take either kind: a record of one seed has ``seed`` and ``value``; an aggregate,
-as ``benchmarks/results/metaloc.json`` holds them, has ``mean``, ``low``, ``high`` and ``seeds``.
+as ``benchmarks/results/metaloc.json`` holds them, has ``mean``, ``low``, ``high`` and ``seeds``,
+and of `SKEWED` quantities ``median``, ``least`` and ``most``.
 """
 
 from __future__ import annotations
@@ -22,7 +23,11 @@ Value = Any
 
 CONFIDENCE = 0.95
 _NAMED = ("study", "site", "method", "metric")
-_NUMBERS = ("value", "seed", "mean", "low", "high", "seeds")
+_NUMBERS = ("value", "seed", "mean", "low", "high", "seeds", "median", "least", "most")
+#: Quantities that differ by orders of magnitude from seed to seed: a mean says little of them.
+SKEWED = ("excess_risk", "first_bound", "second_bound", "stability", "lipschitz", "smoothness")
+#: Quantities that are 1 or 0 in a seed: the mean is a share of seeds, and has no t-interval.
+COUNTED = ("premise_holds", "is_chosen")
 #: What a run finds out by itself may differ from seed to seed, so it tells no settings apart.
 _FOUND = ("rate", "neighbours", "power")
 
@@ -38,9 +43,10 @@ class Summary:
         metric: what was measured, its unit at the end of the name.
         settings: all other keys of the records.
         mean: over seeds; NaN where a seed has no finite value.
-        low, high: bounds of the 95 % t-interval of the mean; None of fewer than two seeds, or
-            without a mean.
+        low, high: bounds of the 95 % t-interval of the mean; None of fewer than two seeds, of
+            `COUNTED` quantities, or without a mean.
         seeds: how many.
+        median, least, most: of the seeds; None of an aggregate that does not say it.
     """
 
     study: str
@@ -52,6 +58,9 @@ class Summary:
     low: float | None
     high: float | None
     seeds: int
+    median: float | None = None
+    least: float | None = None
+    most: float | None = None
 
     def get(self, key: str) -> Value:
         """A setting, or one of the four names; None where there is no such key."""
@@ -173,8 +182,13 @@ def _summary(group: Sequence[Record]) -> Summary:
         count = int(seeds) if isinstance(seeds, int) else len(seeds)
         mean = math.nan if first["mean"] is None else float(first["mean"])
         low, high = first["low"], first["high"]
+        median, least, most = (first.get(key) for key in ("median", "least", "most"))
     else:
-        mean, low, high = interval([float(record["value"]) for record in group])
+        values = [float(record["value"]) for record in group]
+        mean, low, high = interval(values)
+        if first["metric"] in COUNTED:
+            low = high = None
+        median, least, most = float(np.median(values)), min(values), max(values)
         count = len(group)
     return Summary(
         study=first["study"],
@@ -186,6 +200,9 @@ def _summary(group: Sequence[Record]) -> Summary:
         low=low,
         high=high,
         seeds=count,
+        median=median,
+        least=least,
+        most=most,
     )
 
 

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from flows.metaloc.drawing import LAYOUTS, METHODS, STARTS, look, ordered
 from flows.metaloc.paper import TABLE_III
 from flows.metaloc.summary import (
@@ -154,9 +156,134 @@ def table_iii(records: Records) -> Table:
                 theirs = (f"{printed.mean_m:.2f}", f"{printed.std_m:.2f}", printed.data, steps)
             rows.append((site, look(method).label, *cells, *theirs))
     header = ("mean [m]", "std [m]", "labelled images", "training steps", "equal budget [m]")
-    paper = ("paper: mean [m]", "std [m]", "data", "training steps")
+    paper = tuple(f"paper: {each}" for each in ("mean [m]", "std [m]", "data", "training steps"))
     caption = "Errors by method; labelled images: of the new day, for networks those of a task"
     return Table(caption, ("site", "method", *header, *paper), tuple(rows))
+
+
+def where_premise_holds(records: Records) -> list[Record]:
+    """Records without those of Theorem 1 of seeds in which its premise fails.
+
+    There the theorem says nothing. ``premise_holds`` itself stays, and so do aggregates.
+    """
+
+    def place(record: Record) -> tuple[Value, ...]:
+        return tuple(record.get(key) for key in ("site", "method", "rate_choice", "seed"))
+
+    failed = {
+        place(record)
+        for record in records
+        if record.get("metric") == "premise_holds" and record.get("value") == 0
+    }
+    return [
+        record
+        for record in records
+        if record.get("study") != "theory"
+        or record.get("metric") == "premise_holds"
+        or place(record) not in failed
+    ]
+
+
+def theorem_1(records: Records) -> Table:
+    """Theorem 1: a row a step size and start, medians and ranges over seeds.
+
+    Seeds in which the premise fails are left out.
+
+    Raises:
+        InputError: no records of the theorem.
+    """
+    own = where_premise_holds([r for r in records if r.get("study") == "theory"])
+    premise = selected(own, "theory", "premise_holds", ("rate_choice",))
+    metrics = ("excess_risk", "first_bound", "second_bound")
+    found = [each for metric in metrics for each in selected(own, "theory", metric)]
+    rows = []
+    for choice in values_of(premise, "rate_choice"):
+        holds = {each.method: each for each in matching(premise, rate_choice=choice)}
+        for method in ordered(list(holds)):
+            here = matching(found, rate_choice=choice, method=method)
+            cells = (_range(matching(here, metric=metric)) for metric in metrics)
+            rows.append((choice, name(method), _count(holds[method]), *cells))
+    header = ("step size", "start", "seeds in which its premise holds")
+    words = (metric.replace("_", " ") for metric in metrics)
+    caption = "Theorem 1: medians over the seeds in which its premise holds, and their range"
+    return Table(caption, (*header, *words), tuple(rows))
+
+
+def with_step_sizes(records: Records) -> list[Record]:
+    """Records, and what the real rooms' methods chose as the step size of their adaptation.
+
+    ``is_chosen`` by room, feature, method and ``step_size``: 1 where the seed took it, else 0.
+    Aggregates do not say which it was, and stay as they are.
+    """
+    keys = ("site", "feature", "method", "seed")
+    chosen: dict[tuple[Value, ...], float] = {
+        tuple(record.get(key) for key in keys): record["rate"]
+        for record in records
+        if record.get("study") == "rooms"
+        and "rate" in record
+        and record.get("steps")
+        and record.get("history") != "twins"
+    }
+    rates = sorted(set(chosen.values()))
+    return [
+        *records,
+        *(
+            {
+                "study": "rooms",
+                "site": site,
+                "method": method,
+                "feature": feature,
+                "step_size": rate,
+                "seed": seed,
+                "metric": "is_chosen",
+                "value": float(rate == own),
+            }
+            for (site, feature, method, seed), own in chosen.items()
+            for rate in rates
+        ),
+    ]
+
+
+def step_sizes(records: Records) -> Table:
+    """How many seeds of the real rooms chose a step size, by room and method.
+
+    Raises:
+        InputError: no record says it.
+    """
+    found = selected(with_step_sizes(records), "rooms", "is_chosen", ("step_size",))
+    methods = ordered([each.method for each in found])
+    rows = []
+    for site, feature, rate in dict.fromkeys(
+        (each.site, each.get("feature"), each.get("step_size")) for each in found
+    ):
+        own = matching(found, site=site, feature=feature, step_size=rate)
+        cells = (_count(each) for m in methods for each in matching(own, method=m))
+        rows.append((_plain(site), feature, np.format_float_positional(rate, trim="-"), *cells))
+    caption = "Seeds that chose a step size of the adaptation, on the rooms that are not new"
+    return Table(caption, ("site", "feature", "step size", *map(name, methods)), tuple(rows))
+
+
+def _count(each: Summary) -> str:
+    """Of a quantity that is 1 or 0 in a seed."""
+    return f"{round(each.mean * each.seeds)} of {each.seeds}"
+
+
+def _range(found: Sequence[Summary]) -> str:
+    """Median and range of one quantity; a dash where there is none."""
+    values = [(each.median, each.least, each.most) for each in found]
+    if not values or None in values[0]:
+        return "–"
+    middle, least, most = (significant(value) for value in values[0] if value is not None)
+    return f"{middle} ({least} to {most})"
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """A number with so many significant digits and no exponent, such as ``0.0184``, ``142,000``."""
+    rounded = float(f"{value:.{digits}g}")
+    if not rounded or not math.isfinite(rounded):
+        return f"{rounded:g}"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(rounded))))
+    return f"{rounded:,.{decimals}f}"
 
 
 def claims_table(claims: Sequence[Record]) -> Table:

@@ -131,7 +131,7 @@ def rooms() -> list[Record]:
                 history = "twins and rooms" if method in (*NETWORKS, "confi") else "nothing"
                 key = {"method": method, "k": k, "feature": "rss", "history": history}
                 if history != "nothing":
-                    key["steps"] = 0 if method == "confi" else 10
+                    key |= {"steps": 0 if method == "confi" else 10, "rate": 0.0005}
                 records += _seeded("rooms", 3.0 / k**0.3, "mean_error_m", site=room, **key)
             for method, history, steps in (("maml", "twins", 10), ("maml", "twins and rooms", 0)):
                 key = {"method": method, "k": k, "feature": "rss", "history": history}
@@ -153,10 +153,11 @@ def theory() -> list[Record]:
                 "excess_risk",
                 "first_bound",
                 "second_bound",
-                "premise_holds",
             ):
                 key = {"method": method, "rate_choice": choice, "rate": 0.01}
                 records += _seeded("theory", 1.0, metric, site="mall", steps=10, **key)
+            holds = _seeded("theory", 1.0, "premise_holds", site="mall", steps=10, **key)
+            records += [{**record, "value": 1.0} for record in holds]
     return records
 
 

@@ -13,7 +13,16 @@ import numpy as np
 import pytest
 
 from benchmarks import metaloc, metaloc_days_long, metaloc_jobs, metaloc_rival, metaloc_speed
-from benchmarks.metaloc_claims import claims, fig9, fig10, real, speeds, table3
+from benchmarks.metaloc_claims import (
+    ROOM_NETWORKS,
+    claims,
+    fig9,
+    fig10,
+    real,
+    speeds,
+    table3,
+    theory,
+)
 from benchmarks.metaloc_days_long import more_steps
 from benchmarks.metaloc_gather import LARGEST, aggregated, as_json, as_markdown, results, thinned
 from benchmarks.metaloc_jobs import Experiment, Job, in_turns
@@ -197,27 +206,105 @@ class TestClaims:
         assert "5 the other way" in whole["ours"]
         assert found["lab: MetaLoc (MAML-DG) errs less than KNN"]["holds"] == "not measured"
 
-    @pytest.mark.parametrize(
-        ("quick", "slow", "holds"),
-        [
-            ("maml_dg", "maml", True),
-            ("maml", "maml_dg", False),
-        ],
-    )
-    def test_meta_steps_to_the_error_that_both_reach(self, quick, slow, holds):
-        curves = {quick: [5.0, 2.0, 1.0, 1.0], slow: [5.0, 4.0, 3.0, 2.0]}
+    @staticmethod
+    def trained(curves, folds=SEEDS):
+        """Both claims of the hall, on training curves of every fold at 0, 100, ... meta-steps."""
         records = [
             record("table3", "training_error_m", method, seed, error, meta_steps=100 * index)
-            for seed in SEEDS
+            for seed in folds
             for method, curve in curves.items()
             for index, error in enumerate(np.add(curve, 0.01 * seed))
         ]
-        text = "hall: MAML-DG needs fewer meta-steps than MAML to the error that both reach"
-        claim = by_text(table3(records))[text]
-        # No seed differs from another: the interval is a point.
-        assert claim["holds"] is holds
-        assert "100 steps" in claim["ours"]
-        assert "300 steps" in claim["ours"]
+        found = by_text(table3(records))
+        end = "than MAML to the error that both reach"
+        return [
+            found[f"hall: MAML-DG needs fewer {unit} {end}"] for unit in ("meta-steps", "tasks")
+        ]
+
+    @pytest.mark.parametrize(
+        ("curves", "holds"),
+        [
+            ({"maml_dg": [5.0, 2.0, 1.0, 1.0], "maml": [5.0, 4.0, 3.0, 2.0]}, (True, True)),
+            ({"maml": [5.0, 2.0, 1.0, 1.0], "maml_dg": [5.0, 4.0, 3.0, 2.0]}, (False, False)),
+            # Half the steps, of twice the tasks each; no fold differs, so the interval is a point.
+            ({"maml_dg": [5.0, 2.0, 2.0], "maml": [5.0, 3.0, 2.0]}, (True, "not separated")),
+        ],
+    )
+    def test_training_to_the_error_that_both_reach(self, curves, holds):
+        found = self.trained(curves)
+        assert tuple(claim["holds"] for claim in found) == holds
+        assert all(c["ours"].startswith("training helps both in 5 of 5 folds; ") for c in found)
+
+    def test_tasks_are_counted_in_batches_of_one_environment(self):
+        steps, tasks = self.trained({"maml_dg": [5.0, 2.0], "maml": [5.0, 4.0, 3.0, 2.0]})
+        assert "(MAML-DG) 100 meta-steps against MetaLoc (MAML) 300 meta-steps" in steps["ours"]
+        assert "(MAML-DG) 200 batches of tasks against MetaLoc (MAML) 300 " in tasks["ours"]
+
+    def test_the_untrained_start_is_no_error_that_was_reached(self):
+        # The error rises in training and never comes below that of the start.
+        for curves in (
+            {"maml_dg": [1.0, 2.0, 1.0], "maml": [1.0, 0.5, 0.4]},
+            {"maml_dg": [1.0, 0.5, 0.4], "maml": [1.0, 2.0, 1.5]},
+            {"maml_dg": [1.0], "maml": [1.0]},
+        ):
+            for claim in self.trained(curves):
+                assert claim["holds"] == "not measured"
+                assert claim["ours"] == "training helps both in 0 of 5 folds"
+
+    def test_folds_that_training_does_not_help_are_left_out(self):
+        def fold(seed, maml):
+            curves = {"maml_dg": [5.0, 2.0, 2.0], "maml": maml}
+            return [
+                record("table3", "training_error_m", method, seed, error, meta_steps=100 * index)
+                for method, curve in curves.items()
+                for index, error in enumerate(curve)
+            ]
+
+        records = [*fold(0, [5.0, 4.0, 2.0]), *fold(1, [5.0, 4.0, 2.0]), *fold(2, [5.0, 6.0, 7.0])]
+        claim = by_text(table3(records))[
+            "hall: MAML-DG needs fewer meta-steps than MAML to the error that both reach"
+        ]
+        assert claim["ours"].startswith("training helps both in 2 of 3 folds; ")
+        assert "100 meta-steps against MetaLoc (MAML) 200 meta-steps" in claim["ours"]
+
+    @pytest.mark.parametrize(
+        ("premise", "risk", "holds", "said"),
+        [
+            ([1, 1, 1], [0.1, 0.2, 0.3], True, "premise holds in 3 of 3 seeds, the bound in 3 of"),
+            # Where the premise fails, the bound is none.
+            ([1, 1, 0], [0.1, 0.2, 9e9], True, "premise holds in 2 of 3 seeds, the bound in 2 of"),
+            ([1, 1, 1], [0.1, 0.2, 9e9], False, "the bound in 2 of these"),
+            ([1, 1, 1], [0.1, 0.2, math.nan], "not separated", "the bound in 2 of these"),
+            ([0, 0, 0], [0.1, 0.2, 0.3], "not measured", "premise holds in 0 of 3 seeds"),
+        ],
+    )
+    def test_theorem_1_is_decided_by_counting_seeds(self, premise, risk, holds, said):
+        # A t-interval of these differences contains zero.
+        bounds = [1.0, 10.0, 142_000.0]
+        values = {"premise_holds": premise, "excess_risk": risk, "first_bound": bounds}
+        records = [
+            record("theory", metric, "ri", seed, value, rate_choice="used")
+            for metric, seeds in values.items()
+            for seed, value in enumerate(seeds)
+        ]
+        claim = by_text(theory(records))[
+            "Theorem 1 bounds the excess risk of RI, random start at the step size in use"
+        ]
+        assert claim["holds"] == holds
+        assert said in claim["ours"]
+
+    def test_a_bound_is_shown_by_median_and_range(self):
+        values = {"premise_holds": [1.0] * 3, "excess_risk": [0.01] * 3}
+        values["first_bound"] = [1.0, 142_049.0, 12.34]
+        records = [
+            record("theory", metric, "maml", seed, value, rate_choice="used")
+            for metric, seeds in values.items()
+            for seed, value in enumerate(seeds)
+        ]
+        claim = by_text(theory(records))[
+            "Theorem 1 bounds the excess risk of MetaLoc (MAML) at the step size in use"
+        ]
+        assert claim["ours"].endswith("first bound 12.3 (1.00 to 142,000)")
 
     def test_real_places(self):
         records = []
@@ -227,10 +314,24 @@ class TestClaims:
             records += seeded("rooms", "mean_error_m", "tl", 3.0 / k, 0.01, **settings)
             records += seeded("rooms", "mean_error_m", "knn", 1.0 / k, 0.01, **settings)
         found = by_text(real(records))
-        start, end = "real rooms, RSS: MAML-DG errs less than", "mean over places and k"
+        start = "real rooms, RSS: MetaLoc (MAML-DG) errs less than"
+        end = "mean over places and k"
         assert found[f"{start} TL, pre-training, {end}"]["holds"] is True
         assert found[f"{start} KNN, {end}"]["holds"] is False
         assert found[f"{start} WKNN, {end}"]["holds"] == "not measured"
+
+    def test_every_network_is_held_against_the_twin_that_is_looked_up(self):
+        settings = {"k": 1, "feature": "rss"}
+        records = seeded("rooms", "mean_error_m", "knn_twin", 2.0, 0.01, **settings)
+        for place, network in enumerate(ROOM_NETWORKS):
+            mean = 1.5 if place % 2 else 2.5
+            records += seeded("rooms", "mean_error_m", network, mean, 0.01, **settings)
+        found = by_text(real(records))
+        end = "errs less than KNN on the aligned twin, mean over places and k"
+        verdicts = [c["holds"] for text, c in found.items() if text.endswith(end)]
+        assert verdicts == [bool(place % 2) for place in range(len(ROOM_NETWORKS))]
+        text = f"real rooms, RSS: MetaLoc (MAML), twins only {end}"
+        assert found[text]["holds"] is True
 
     def test_speed_is_held_against_the_fastest_rival(self):
         seconds = {
@@ -276,8 +377,66 @@ class TestGather:
         assert len(found) == 1
         (only,) = found
         assert (only["mean"], only["seeds"], only["steps"]) == (2.0, 5, 10)
-        # 2.776 (t, four degrees of freedom) times the deviation of the mean, four digits kept.
-        assert (only["low"], only["high"]) == (1.902, 2.098)
+        # 2.776445 (t, four degrees of freedom) times the deviation of the mean, six digits kept.
+        assert (only["low"], only["high"]) == (1.90184, 2.09816)
+
+    def test_a_number_is_the_same_in_a_table_and_in_a_claim(self):
+        # With four digits this mean was 2.335, and 2.33 in a table beside 2.34 in a claim.
+        mean = 2.33496
+        records = seeded("table3", "mean_error_m", "confi", mean)
+        records += seeded("table3", "mean_error_m", "maml_dg", 2.0)
+        page = as_markdown(results(records, [], claims(records), {}, []))
+        assert "ConFi 2.33 m" in page
+        assert "2.33 (2.24 to 2.43)" in page
+
+    def test_skewed_quantities_have_medians_and_ranges(self):
+        records = [
+            *(record("theory", "first_bound", "ri", s, v) for s, v in enumerate([1.0, 9e5, 3.0])),
+            *(record("theory", "gradient_cosine", "ri", s, 0.1) for s in range(3)),
+        ]
+        bound, cosine = aggregated(records)
+        assert (bound["median"], bound["least"], bound["most"]) == (3.0, 1.0, 9e5)
+        assert "median" not in cosine
+
+    def test_shares_of_seeds_have_no_interval(self):
+        records = [record("theory", "premise_holds", "ri", s, float(s < 4)) for s in SEEDS]
+        (only,) = aggregated(records)
+        assert (only["mean"], only["low"], only["high"], only["seeds"]) == (0.8, None, None, 5)
+
+    def test_a_seed_whose_premise_fails_is_not_in_the_bounds(self):
+        records = []
+        for seed, (holds, bound) in enumerate([(1.0, 2.0), (1.0, 4.0), (0.0, 9e9)]):
+            for choice in ("used", "premise"):
+                common = {"rate_choice": choice}
+                premise = holds if choice == "used" else 1.0
+                records.append(record("theory", "premise_holds", "ri", seed, premise, **common))
+                records.append(record("theory", "first_bound", "ri", seed, bound, **common))
+        found = results(records, [], [], {}, [])["records"]
+        seeds = {(r["metric"], r["rate_choice"]): (r["seeds"], r["mean"]) for r in found}
+        assert seeds["first_bound", "used"] == (2, 3.0)
+        assert seeds["first_bound", "premise"] == (3, 3e9)
+        assert seeds["premise_holds", "used"] == (3, 0.666667)
+
+    def test_chosen_step_sizes_stay_in_the_results(self):
+        common = {"feature": "rss", "history": "twins and rooms"}
+        records = [
+            record("rooms", "mean_error_m", "maml", seed, 2.0, k=k, rate=rate, steps=10, **common)
+            for seed, rate in enumerate([0.0005, 0.00005, 0.0005])
+            for k in (1, 3)
+        ]
+        # Neither what is not adapted nor what learned twins alone chooses anything of its own.
+        twins = {"feature": "rss", "history": "twins"}
+        records += [
+            record("rooms", "mean_error_m", "confi", 0, 2.0, k=1, rate=0.2, steps=0, **common),
+            record("rooms", "mean_error_m", "maml", 0, 2.0, k=1, rate=0.2, steps=10, **twins),
+        ]
+        found = [r for r in results(records, [], [], {}, [])["records"] if "step_size" in r]
+        shares = {r["step_size"]: round(r["mean"] * r["seeds"]) for r in found}
+        assert shares == {0.00005: 1, 0.0005: 2}
+        assert {(r["metric"], r["method"], r["seeds"]) for r in found} == {("is_chosen", "maml", 3)}
+        page = as_markdown({"environment": {}, "commands": [], "claims": [], "records": found})
+        assert "| hall | rss | 0.00005 | 1 of 3 |" in page
+        assert "| hall | rss | 0.0005 | 2 of 3 |" in page
 
     def test_values_that_are_not_finite_become_null(self):
         records = [record("fig8", "rmse_m", "ri", seed, math.inf) for seed in SEEDS]

@@ -67,14 +67,37 @@ def test_a_figure_refuses_records_of_another_study(name):
         draw(stray)
 
 
+def _words(labels):
+    """Whether ticks are named by words, not by numbers alone."""
+    texts = [label.get_text() for label in labels]
+    return bool(texts) and all(any(letter.isalpha() for letter in text) for text in texts)
+
+
 @pytest.mark.parametrize("name", DRAWN)
 def test_axes_say_what_they_show(name):
     draw, records = DRAWN[name]
-    figure = draw(records())
-    shown = [axes for axes in figure.axes if axes.axison and axes.get_legend_handles_labels()[0]]
-    labels = " ".join(axes.get_ylabel() for axes in figure.axes)
-    assert all(axes.get_xlabel() or axes.get_xticklabels() for axes in shown)
-    assert any(word in labels for word in ("[m]", "share", "distance", "cosine"))
+    shown = [axes for axes in draw(records()).axes if axes.axison]
+    assert shown
+    for axes in shown:
+        beside = axes.get_shared_y_axes().get_siblings(axes)
+        assert axes.get_xlabel() or _words(axes.get_xticklabels())
+        assert any(other.get_ylabel() for other in beside)
+
+
+@pytest.mark.parametrize(
+    ("name", "quantity"),
+    [
+        ("gradient steps", "RMSE [m]"),
+        ("parameter distances", "distance from start to optimum"),
+        ("reference points", "share of fixes"),
+        ("similarity ranks", "RMSE after 10 steps [m]"),
+        ("table III", "mean error [m]"),
+        ("gradient alignment", "mean cosine between environments"),
+    ],
+)
+def test_the_first_axis_names_its_quantity(name, quantity):
+    draw, records = DRAWN[name]
+    assert draw(records()).axes[0].get_ylabel() == quantity
 
 
 def test_a_missing_key_is_named():

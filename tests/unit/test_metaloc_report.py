@@ -8,7 +8,16 @@ from benchmarks import metaloc_docs
 from flows.metaloc.report import write_report
 from flows.metaloc.sections import SECTIONS
 from flows.metaloc.summary import selected
-from flows.metaloc.tables import Cut, claims_table, laid_out, markdown, table_iii, tabled
+from flows.metaloc.tables import (
+    Cut,
+    claims_table,
+    laid_out,
+    markdown,
+    significant,
+    table_iii,
+    tabled,
+    theorem_1,
+)
 from tests.unit import metaloc_records as made
 from twin.errors import InputError
 
@@ -148,6 +157,29 @@ def test_table_iii_has_the_papers_columns():
     assert rows["hall", "KNN"][4] == "–"
     [mean] = selected(made.table3(), "table3", "mean_error_m", site="lab", method="tl")
     assert rows["lab", "TL, pre-training"][0].startswith(f"{mean.mean:.2f} (")
+    assert [each for each in table.header if each.startswith("paper: ")] == list(table.header[7:])
+
+
+def test_theorem_1_is_shown_by_medians_of_the_seeds_whose_premise_holds():
+    values = {"premise_holds": [1.0, 1.0, 0.0, 1.0], "excess_risk": [0.01, 0.02, 5.0, 0.04]}
+    values |= {"first_bound": [10.0, 141_700.0, 9e9, 200.0], "second_bound": [1.0] * 4}
+    common = {"study": "theory", "site": "s", "method": "ri", "rate_choice": "used"}
+    records = [
+        {**common, "metric": metric, "seed": seed, "value": value}
+        for metric, found in values.items()
+        for seed, value in enumerate(found)
+    ]
+    [row] = theorem_1(records).rows
+    ranges = ("0.0200 (0.0100 to 0.0400)", "200 (10.0 to 142,000)", "1.00 (1.00 to 1.00)")
+    assert row == ("used", "RI, random start", "3 of 4", *ranges)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.018416, "0.0184"), (141_700.0, "142,000"), (0.09996, "0.100"), (-2.0, "-2.00"), (0.0, "0")],
+)
+def test_three_significant_digits_without_an_exponent(value, text):
+    assert significant(value) == text
 
 
 def test_markdown_is_one_line_a_row():
@@ -220,3 +252,4 @@ def test_every_table_of_an_experiment_can_be_made(study, records):
     assert all(
         table.rows and len(row) == len(table.header) for table in found for row in table.rows
     )
+    assert all(len(set(table.header)) == len(table.header) for table in found)
