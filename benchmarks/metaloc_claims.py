@@ -288,11 +288,14 @@ def _training(records: Records, site: str) -> Iterator[Claim]:
 def real(records: Records) -> Iterator[Claim]:
     """Measured places: MAML-DG, which the paper found best, against every baseline.
 
-    In rooms, also every network against looking up the aligned twin, which is learning nothing.
+    Also what learning is worth: in rooms, every network against looking up the aligned twin, and in
+    corridors every trained one against a random start.
     """
     yield from _places(records, "rooms", [("maml_dg", rival) for rival in BASELINES])
     yield from _places(records, "rooms", [(network, "knn_twin") for network in ROOM_NETWORKS])
     yield from _places(records, "corridors", [("maml_dg", rival) for rival in BASELINES])
+    trained = ("maml", "maml_ts", "tl")
+    yield from _places(records, "corridors", [(network, "ri") for network in trained])
 
 
 def _places(records: Records, study: str, pairs: list[tuple[str, str]]) -> Iterator[Claim]:

@@ -333,6 +333,20 @@ class TestClaims:
         text = f"real rooms, RSS: MetaLoc (MAML), twins only {end}"
         assert found[text]["holds"] is True
 
+    def test_corridors_say_what_the_other_corridors_teach(self):
+        records = [
+            each
+            for method, mean in {"maml": 2.0, "maml_ts": 3.0, "tl": 4.0, "ri": 3.0}.items()
+            for each in seeded("corridors", "mean_error_m", method, mean, k=5)
+        ]
+        found = by_text(real(records))
+        end = "errs less than RI, random start, mean over places and k"
+        verdicts = [
+            found[f"real corridors: {label} {end}"]["holds"]
+            for label in ("MetaLoc (MAML)", "MetaLoc (MAML-TS)", "TL, pre-training")
+        ]
+        assert verdicts == [True, "not separated", False]
+
     def test_speed_is_held_against_the_fastest_rival(self):
         seconds = {
             "ours": [0.2] * 7,
