@@ -26,7 +26,16 @@ from benchmarks.metaloc_claims import (
 from benchmarks.metaloc_days_long import more_steps
 from benchmarks.metaloc_gather import LARGEST, aggregated, as_json, as_markdown, results, thinned
 from benchmarks.metaloc_jobs import Experiment, Job, in_turns
-from benchmarks.metaloc_verdicts import Side, above, alike, averages, below, decided, series
+from benchmarks.metaloc_verdicts import (
+    Side,
+    above,
+    alike,
+    averages,
+    below,
+    decided,
+    series,
+    shown,
+)
 from flows.metaloc import code, convergence
 from flows.metaloc.code import code_digest
 from flows.metaloc.paper import TABLE_III
@@ -588,6 +597,14 @@ class TestJobs:
     def test_an_experiment_runs_with_its_settings(self, monkeypatch):
         monkeypatch.setattr(convergence, "run_seed", lambda settings, seed: [settings, seed])
         assert metaloc_jobs.run(job(3, value=7)) == [Settings(value=7), 3]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(0.06666, "0.0667"), (-999.4, "-999"), (999.6, "1,000"), (-1690.2, "-1,690")],
+)
+def test_numbers_of_claims_are_written_out(value, words):
+    assert shown(value) == words
 
 
 class TestMoreSteps:
