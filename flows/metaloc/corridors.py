@@ -273,6 +273,7 @@ def _paradigm(
 
         return Paradigm(of, network, CrossEntropy(), settings.meta_of(of), key)
 
+    # TL's new output layer starts at random, so TL adapts with the step size of a random start.
     paradigm = made("ri" if name == "tl" else name, settings.shape.ways)
     start = None
     if name == "tl":

@@ -39,7 +39,8 @@ class ImageTraining(StrictModel):
         meta: of the meta-training.
         share: part of `meta.outer_steps` that a paradigm takes, so that all see as many tasks:
             MAML-TS steps in each of four environments, MAML-DG takes tasks of two a step.
-        rates: step size of the adaptation, where it is not `meta.inner_rate`.
+        rates: inner step size, of meta-training and adaptation alike, of the paradigms for which it
+            is not `meta.inner_rate`; a study's own mapping replaces the default whole.
     """
 
     meta: MetaSettings = CSI_SMALL
@@ -88,8 +89,11 @@ class Asked:
         return profiles(flat[kept[:_FINGERPRINTS]])
 
     def errors(self, outputs: npt.ArrayLike) -> Array:
-        """(…, t) [m] of (…, t, n) logits."""
-        return position_error(centroid(outputs, self.classes, self.top), self.truth)
+        """(…, t) [m] of (…, t, n) logits; NaN where an adaptation diverged."""
+        answers = centroid(outputs, self.classes, self.top)
+        diverged = np.asarray(np.isnan(answers).any(axis=-1))
+        errors = position_error(np.where(diverged[..., None], 0.0, answers), self.truth)
+        return np.asarray(np.where(diverged, np.nan, errors))
 
 
 class Answers:

@@ -93,9 +93,10 @@ class NewRoom:
     def baselines(self, seed: int) -> dict[str, Array]:
         """(k, draw, Q) errors [m] of the methods that learn nothing of other rooms.
 
-        ``knn`` and ``wknn`` know the labelled points alone, and so does ``ilcl``, broad learning
-        over them as classes from all their scans; ``knn_twin`` and ``wknn_twin`` take the points of
-        the twin as reference points, with fingerprints aligned by the labels.
+        ``knn`` and ``wknn`` know the labelled points alone. ``ilcl`` is broad learning over them as
+        classes from all their scans, which are brought onto the twin's scale. ``knn_twin`` and
+        ``wknn_twin`` take the points of the twin as reference points, with fingerprints aligned by
+        the labels.
 
         Args:
             seed: of broad learning's nodes.

@@ -290,12 +290,14 @@ def _network(
     labels: Labels,
     seed: int,
 ) -> list[Record]:
+    from twin.learn.step_sizes import least_wrong
+
     meta = settings.meta
     tasks = [_task(settings, each.new, labels) for each in surveyed]
     historical = [_task(settings, p, labels) for each in surveyed for p in each.historical]
     trials = sizes.trials(paradigm, historical, settings.rates, meta.adaptation_steps)
     squares = trials.reshape(len(settings.rates), len(surveyed), -1).mean(axis=-1)
-    best = [settings.rates[index] for index in squares.argmin(axis=0)]
+    best = [least_wrong(settings.rates, of_place) for of_place in squares.T]
     same = [meta.inner_rate] * len(surveyed)
     runs = [("fixed", meta.adaptation_steps, same), ("chosen", meta.adaptation_steps, best)]
     if paradigm.name == "ri":

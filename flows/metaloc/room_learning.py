@@ -18,7 +18,7 @@ from twin.learn.networks import multilayer_perceptron
 from twin.learn.paradigms import Paradigm
 from twin.learn.presets import ParadigmName
 from twin.learn.room_tasks import Room, RoomTasks, TaskShape
-from twin.learn.step_sizes import StepSizes, distances
+from twin.learn.step_sizes import StepSizes, distances, least_wrong
 from twin.learn.tasks import AnyArray, Array
 from twin.seeds import stream
 from twin.store.reader import Environment
@@ -127,7 +127,7 @@ class Experiment:
     def _best(self, new: str, trials: Mapping[str, Array]) -> float:
         """The step size with the least mean error in the rooms other than the new one."""
         wrong = np.mean([errors for room, errors in trials.items() if room != new], axis=0)
-        return self._settings.rates[int(np.argmin(wrong))]
+        return least_wrong(self._settings.rates, wrong)
 
     def _outputs(
         self, new: NewRoom, start: Sequence[AnyArray], rate: float, steps: int

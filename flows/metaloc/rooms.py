@@ -160,18 +160,6 @@ def records_of(outcome: Outcome, settings: RoomsSettings, seed: int) -> list[Rec
     ]
 
 
-def pooled(seeds: Sequence[Sequence[Outcome]]) -> list[Errors]:
-    """Errors of several seeds as further draws of the labelled points.
-
-    For the intervals of `twin.evaluate.metrics`, which resample test points and draws; a draw then
-    stands for the seed of networks and tasks, too.
-    """
-    return [
-        replace(same[0].errors, errors_m=np.concatenate([each.errors.errors_m for each in same]))
-        for same in zip(*seeds, strict=True)
-    ]
-
-
 def places(settings: RoomsSettings, seed: int, store: StoreRef) -> list[Place]:
     """The rooms from a store; errors as `run_seed`."""
     found = []
@@ -180,12 +168,22 @@ def places(settings: RoomsSettings, seed: int, store: StoreRef) -> list[Place]:
         if settings.reality == "measured":
             real = environments(store, real_site(room))[0]
         else:
-            first = 1 + max(each.realisation for each in twin) - HELD_OUT
+            realisations = {each.realisation for each in twin}
+            refuse(_too_few(room.scene, len(realisations)))
+            first = 1 + max(realisations) - HELD_OUT
             alone = (first + seed % HELD_OUT, 0)
             real = _split(next(e for e in twin if (e.realisation, e.visit) == alone))
             twin = [each for each in twin if each.realisation < first]
         found.append(Place(str(room.measured), twin, real))
     return found
+
+
+def _too_few(site: str, realisations: int) -> list[Fault]:
+    if realisations > HELD_OUT + 1:
+        return []
+    expected = f"at least {HELD_OUT + 2} realisations, {HELD_OUT} of them to be held out"
+    cure = "Trace more, or take measured rooms"
+    return [Fault(f"site {site}", "realisations", expected, str(realisations), cure)]
 
 
 def _split(environment: Environment) -> Environment:

@@ -236,8 +236,8 @@ def distances(
 ) -> Array:
     """Squared MMD (task, repeat, environment), one kernel for all.
 
-    The width is the median distance over all environments, so values of different tasks may be
-    compared, too.
+    The width is the median distance over all historical environments, so values of different tasks
+    may be compared, too.
     """
     samples = {}
     for name, places in historical.items():

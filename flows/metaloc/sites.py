@@ -123,11 +123,6 @@ class SitePlan:
         """Name in the store: that of the scene."""
         return self.scene.name
 
-    @property
-    def days(self) -> npt.NDArray[np.int64]:
-        """Day (realisations,) of every realisation."""
-        return days_of(self.table, len(self.realisations))
-
 
 def days_of(table: PerturbationTable, realisations: int) -> npt.NDArray[np.int64]:
     """Day (realisations,) of realisations 0, 1, ...: what varies daily is one draw for all of it.

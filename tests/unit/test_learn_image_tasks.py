@@ -137,6 +137,19 @@ def test_centroid_weighs_the_most_probable_classes():
     assert np.allclose(found, [[1.0, 2.0], [2.0, 3.0]])
 
 
+@pytest.mark.parametrize("logits", [[np.nan, 0.0, 0.0], [np.inf, 0.0, 0.0], [np.nan] * 3])
+def test_a_network_that_diverged_is_nowhere(logits):
+    position = np.array([[0.0, 0.0], [4.0, 0.0], [0.0, 8.0]])
+    found = centroid([logits, [50.0, 0.0, 0.0]], position, 2)
+    assert np.isnan(found[0]).all()
+    assert np.allclose(found[1], [0.0, 0.0])
+
+
+def test_no_class_makes_no_centroid():
+    with pytest.raises(InputError, match="top"):
+        centroid([[1.0, 2.0]], np.zeros((2, 2)), 0)
+
+
 def test_no_weight_at_all_is_an_even_one():
     position = np.array([[0.0, 0.0], [2.0, 6.0]])
     assert np.allclose(weighted_centroid([[0.0, 0.0], [0.0, 3.0]], position), [[1, 3], [2, 6]])

@@ -49,6 +49,7 @@ def test_what_was_not_heard_is_the_weakest_that_the_references_heard():
 def test_a_fingerprint_does_not_depend_on_what_is_asked_with_it():
     asked = np.array([[-43.0, -64.0], [-200.0, -200.0]])
     assert np.array_equal(place().inputs(asked, 3)[:1], place().inputs(asked[:1], 3))
+    assert place().inputs(asked[:0], 3).shape == (0, 9)
 
 
 def test_missing_neighbours_repeat_the_farthest():

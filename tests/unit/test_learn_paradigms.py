@@ -202,6 +202,11 @@ def test_environments_that_do_not_serve_are_refused(name, sources, message):
         made(name).fit(sources)
 
 
+def test_a_name_of_no_paradigm_is_refused():
+    with pytest.raises(InputError, match=r"maml_dg.*maml-dg"):
+        made("maml-dg")
+
+
 def test_pretraining_sees_supports_and_queries_and_no_padding():
     batch = Turned("padded", 0.0, 1.0, padded=True).sample(np.random.default_rng(0), 3)
     whole = as_queries(batch)
@@ -210,6 +215,8 @@ def test_pretraining_sees_supports_and_queries_and_no_padding():
     assert np.array_equal(whole.query_inputs[:, support:], batch.query_inputs)
     assert np.array_equal(whole.query_inputs[:, : support - 1], batch.support_inputs[:, :-1])
     assert np.array_equal(whole.query_targets[:, support - 1], batch.support_targets[:, 0])
+    assert np.array_equal(whole.support_inputs, whole.query_inputs[:, :support])
+    assert np.allclose(whole.support_weight, 1 / support)
 
 
 def test_batches_of_other_sizes_are_not_put_together():

@@ -104,6 +104,8 @@ def test_answers_do_not_depend_on_what_else_is_asked(fitted):
     asked = place.point_features("rss")[20:].astype(np.float64)
     whole = fitted.locate(asked).position
     assert np.allclose(whole[3:4], fitted.locate(asked[3:4]).position, atol=1e-4)
+    nothing = fitted.locate(asked[:0])
+    assert (nothing.position.shape, nothing.spread.shape) == ((0, 2), (0,))
 
 
 def _points(place):

@@ -72,6 +72,8 @@ def test_room_refuses_what_is_no_twin_with_every_fault():
     assert [fault.key for fault in refused.value.faults] == ["ap", "features", "position"]
     with pytest.raises(InputError, match="at least one"):
         Room.of([], "rss", K)
+    with pytest.raises(InputError, match="two or more realisations"):
+        Room.of([first], "rss", K)
 
 
 @pytest.mark.parametrize("feature", ["rss", "rss+rtt"])

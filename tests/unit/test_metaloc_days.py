@@ -215,3 +215,11 @@ def test_some_of_the_asked_keep_their_own_classes():
     assert asked.truth[:, 0].tolist() == [0.0, 4.0, 8.0]
     shared = Asked(batch, np.zeros((6, 2)), own[0], 2).some(2)
     assert np.array_equal(shared.classes, own[0])
+
+
+def test_an_adaptation_that_diverged_has_no_error():
+    truth = np.zeros((2, 2))
+    logits = np.array([[[0.0, 9.0], [np.nan, 0.0]]])
+    batch = TaskBatch(*(np.zeros((2, 1, 1), np.float32) for _ in range(5)))
+    found = Asked(batch, truth, np.array([[3.0, 4.0], [6.0, 8.0]]), 1).errors(logits)
+    assert np.array_equal(found, [[10.0, np.nan]], equal_nan=True)

@@ -18,13 +18,11 @@ from flows.metaloc.rooms import (
     RoomsSettings,
     outcomes,
     places,
-    pooled,
     records_of,
 )
 from tests.unit.small_places import place as square
 from tests.unit.small_places import places as squares
 from twin.errors import InputError
-from twin.evaluate.metrics import summarise
 from twin.evaluate.protocols import SimToReal, labelled_points
 from twin.learn.features import point_fingerprints
 from twin.learn.presets import MetaSettings
@@ -209,16 +207,6 @@ def test_records_say_what_a_number_is_of(found):
     assert not {"steps", "rate"} & set(records_of(plain, TINY, 4)[0])
 
 
-def test_seeds_are_pooled_as_draws(found):
-    other = [replace(o, errors=replace(o.errors, errors_m=o.errors.errors_m + 1)) for o in found]
-    both = pooled([found, other])
-    assert [e.errors_m.shape for e in both] == [(4, 15)] * len(found)
-    gap = both[0].errors_m.mean() - found[0].errors.errors_m.mean()
-    assert gap == pytest.approx(0.5)
-    record = summarise(both[0], 1, 1000)
-    assert record.ci_low < record.mean_error_m < record.ci_high
-
-
 def test_what_cannot_be_is_refused_at_once_with_every_fault():
     office, corridor = made_up()
     few = np.array(["reference"] * 2 + ["test"] * 23)
@@ -252,6 +240,16 @@ def test_held_out_realisations_are_in_no_twin(monkeypatch, seed):
         assert (each.real.realisation, each.real.visit) == (5 - HELD_OUT + seed % HELD_OUT, 0)
         assert each.real.is_test.sum() == 6
         assert each.real.is_reference.sum() == 19
+
+
+def test_too_few_realisations_to_hold_some_out_are_refused(monkeypatch):
+    few = squares(HELD_OUT + 1)
+    monkeypatch.setattr(
+        rooms, "environments", lambda _, site: [replace(each, site=site) for each in few]
+    )
+    settings = TINY.model_copy(update={"reality": "held_out"})
+    with pytest.raises(InputError, match="at least 5 realisations, 3 of them to be held out"):
+        places(settings, 0, "store")
 
 
 def test_measured_rooms_come_from_the_sites_of_the_data_set(monkeypatch):

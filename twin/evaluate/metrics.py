@@ -72,7 +72,10 @@ def rmse(errors_m: npt.ArrayLike) -> float:
 
 
 def cumulative(errors_m: npt.ArrayLike, levels_m: npt.ArrayLike) -> Float64:
-    """Empirical CDF: share of the fixes whose error is at most each level [m]."""
+    """Empirical CDF: share of the fixes whose error is at most each level [m].
+
+    An error that is no number, as of an adaptation that diverged, is above every level.
+    """
     ordered = np.sort(np.asarray(errors_m, dtype=np.float64), axis=None)
     return np.asarray(np.searchsorted(ordered, np.asarray(levels_m), side="right") / ordered.size)
 

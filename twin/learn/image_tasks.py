@@ -184,10 +184,15 @@ def centroid(logits: npt.ArrayLike, position: npt.ArrayLike, top: int = 5) -> Ar
         top: classes taken.
 
     Returns:
-        (…, 2) [m].
+        (…, 2) [m]; NaN where a logit is not finite.
+
+    Raises:
+        InputError: fewer than one class to be taken.
     """
     values = np.asarray(logits, np.float64)
-    return weighted_centroid(np.exp(values - values.max(axis=-1, keepdims=True)), position, top)
+    with np.errstate(invalid="ignore"):  # infinity less itself
+        weights = np.exp(values - values.max(axis=-1, keepdims=True))
+    return weighted_centroid(weights, position, top)
 
 
 def weighted_centroid(weight: npt.ArrayLike, position: npt.ArrayLike, top: int = 5) -> Array:
@@ -196,13 +201,18 @@ def weighted_centroid(weight: npt.ArrayLike, position: npt.ArrayLike, top: int =
     Args:
         weight: (…, n), zero or more; all zero counts as all equal.
         position: (n, 2) or (…, n, 2) [m].
-        top: classes taken; all, where there are fewer.
+        top: classes taken, of equal weights the first; all, where there are fewer.
 
     Returns:
-        (…, 2) [m].
+        (…, 2) [m]; NaN where a weight is not finite.
+
+    Raises:
+        InputError: fewer than one class to be taken.
     """
+    refuse([Fault("centroid", "top", "1 or more", str(top))] if top < 1 else [])
     weights = np.asarray(weight, np.float64)
-    weights = np.where(weights.sum(axis=-1, keepdims=True) > 0.0, weights, 1.0)
+    total = weights.sum(axis=-1, keepdims=True)
+    weights = np.where(np.isfinite(total), np.where(total > 0.0, weights, 1.0), np.nan)
     places = np.broadcast_to(np.asarray(position, np.float64), (*weights.shape, 2))
     best = np.argsort(-weights, axis=-1, kind="stable")[..., :top]
     share = np.take_along_axis(weights, best, axis=-1)

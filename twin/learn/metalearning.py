@@ -132,8 +132,8 @@ def each_task(model: keras.Model, function: Callable[[Nest], Nest], batch: Nest)
     return tf.map_fn(function, batch, fn_output_signature=signature, parallel_iterations=_IN_FLIGHT)
 
 
-class MetaTraining:
-    """Vanilla MAML (MetaLoc Algorithm 1): one compiled outer step for a batch of tasks.
+class _OuterLoop:
+    """What the compiled outer steps have in common.
 
     The outer loss is the mean over tasks, where the paper has the sum: the step size beta then does
     not depend on how many tasks a step has.
@@ -155,35 +155,6 @@ class MetaTraining:
         self._step = tf.function(self._meta_step)
         self._outer = tf.function(self._objective)
 
-    def step(self, batch: TaskBatch) -> float:
-        """One outer update (eq. 8); gives the mean query loss.
-
-        Raises:
-            InputError: padded tasks for a model with statistics of its own.
-        """
-        return float(self._step(_task_tensors(self.model, batch)))
-
-    def gradient(self, batch: TaskBatch) -> tuple[float, list[AnyArray]]:
-        """The outer loss and its gradient (eqs. 9 to 13); the model stays as it is."""
-        loss, gradients, _ = self._outer(*_values(self.model), _task_tensors(self.model, batch))
-        return float(loss), [gradient.numpy() for gradient in gradients]
-
-    def step_on(
-        self, model: keras.Model, optimizer: keras.optimizers.Optimizer, batch: TaskBatch
-    ) -> float:
-        """`step` for another model of the same architecture, compiled once for all of them.
-
-        Args:
-            model: is updated.
-            optimizer: of that model alone.
-            batch: as for `step`.
-        """
-        loss, gradients, state = self._outer(*_values(model), _task_tensors(model, batch))
-        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
-        for variable, value in zip(model.non_trainable_variables, state, strict=True):
-            variable.assign(value)
-        return float(loss)
-
     def _meta_step(self, batch: Nest) -> Tensor:
         loss, gradients, state = self._objective(*_values(self.model), batch)
         self._optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
@@ -195,7 +166,7 @@ class MetaTraining:
         self, start: list[Tensor], state: list[Tensor], batch: Nest
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """What an outer step minimises, its gradient by `start`, the state afterwards."""
-        return self._value_and_gradient(start, state, batch)
+        raise NotImplementedError
 
     def _value_and_gradient(
         self, start: list[Tensor], state: list[Tensor], batch: Nest
@@ -227,7 +198,49 @@ class MetaTraining:
         return tf.reduce_mean(losses), after
 
 
-class DomainGeneralisation(MetaTraining):
+class MetaTraining(_OuterLoop):
+    """Vanilla MAML (MetaLoc Algorithm 1): one compiled outer step for a batch of tasks.
+
+    The outer loss is the mean over tasks, where the paper has the sum: the step size beta then does
+    not depend on how many tasks a step has.
+    """
+
+    def step(self, batch: TaskBatch) -> float:
+        """One outer update (eq. 8); gives the mean query loss.
+
+        Raises:
+            InputError: padded tasks for a model with statistics of its own.
+        """
+        return float(self._step(_task_tensors(self.model, batch)))
+
+    def gradient(self, batch: TaskBatch) -> tuple[float, list[AnyArray]]:
+        """The outer loss and its gradient (eqs. 9 to 13); the model stays as it is."""
+        loss, gradients, _ = self._outer(*_values(self.model), _task_tensors(self.model, batch))
+        return float(loss), [gradient.numpy() for gradient in gradients]
+
+    def step_on(
+        self, model: keras.Model, optimizer: keras.optimizers.Optimizer, batch: TaskBatch
+    ) -> float:
+        """`step` for another model of the same architecture, compiled once for all of them.
+
+        Args:
+            model: is updated.
+            optimizer: of that model alone.
+            batch: as for `step`.
+        """
+        loss, gradients, state = self._outer(*_values(model), _task_tensors(model, batch))
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+        for variable, value in zip(model.non_trainable_variables, state, strict=True):
+            variable.assign(value)
+        return float(loss)
+
+    def _objective(
+        self, start: list[Tensor], state: list[Tensor], batch: Nest
+    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        return self._value_and_gradient(start, state, batch)
+
+
+class DomainGeneralisation(_OuterLoop):
     """MAML-DG (MetaLoc Algorithm 3): minimises ``F(theta) + w G(theta - beta grad F(theta))``.
 
     F and G are the outer losses of tasks of two different environments (eqs. 17 to 19). Line 10 of

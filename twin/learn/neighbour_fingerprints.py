@@ -115,7 +115,7 @@ class ReferenceMap:
         `to_unit`; arguments and errors are those of `nearest`.
         """
         distance, index = self.nearest(fingerprints, neighbours, own)
-        where = self.to_unit(self.position[index]).reshape(len(index), -1)
+        where = self.to_unit(self.position[index]).reshape(len(index), 2 * neighbours)
         return np.hstack([(distance / DECIBELS_A_UNIT).astype(np.float32), where])
 
     def _filled(self, levels: Array) -> Array:

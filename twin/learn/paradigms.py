@@ -58,7 +58,12 @@ class Paradigm:
             problem: form of the problem.
             settings: see `MetaSettings`.
             seed: of initial weights and tasks.
+
+        Raises:
+            InputError: no paradigm has this name.
         """
+        expected = f"one of {', '.join(PARADIGMS)}"
+        refuse([Fault("paradigm", "name", expected, name)] if name not in PARADIGMS else [])
         self.name = name
         self.settings = settings
         self.problem = problem

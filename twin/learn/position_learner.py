@@ -190,6 +190,8 @@ def _faults(environments: Sequence[Environment]) -> list[Fault]:
 def _answers(adaptation: Adaptation, weights: Sequence[AnyArray], inputs: Float32) -> AnyArray:
     """(n, 2) answers of adapted weights; an answer does not depend on the others."""
     count = len(inputs)
+    if not count:
+        return np.zeros((0, 2), np.float32)
     # Few sizes, since every size is compiled once.
     padded = np.zeros((1 << max(count - 1, 0).bit_length(), inputs.shape[1]), np.float32)
     padded[:count] = inputs

@@ -55,10 +55,12 @@ class Room:
         """The room that these environments are the twin of.
 
         Raises:
-            InputError: environments that do not share their points and access points, or lack the
-                feature.
+            InputError: fewer than two environments, some that do not share their points and access
+                points or lack the feature, or an access point that none of them hears.
         """
         refuse(_faults("twin", twin, feature))
+        expected = "two or more realisations, to tell what varies"
+        refuse([Fault("twin", twin[0].site, expected, "1")] if len(twin) < 2 else [])
         groups = entry_groups(feature, len(twin[0].ap))
         medians = np.stack([point_fingerprints(each, feature) for each in twin])
         field = TwinField.of(twin[0].position[:, :2], medians, groups)

@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from twin.errors import Fault, refuse
@@ -88,14 +89,23 @@ class StepSizes:
             InputError: no step size, or every one diverges.
         """
         refuse([] if rates else [Fault("choice of a step size", "rates", "at least one", "none")])
-        squares = self.trials(paradigm, tasks, rates, steps).mean(axis=1)
-        expected = "one that does not diverge"
-        refuse(
-            []
-            if np.isfinite(squares).any()
-            else [Fault("choice of a step size", "rates", expected, str(list(rates)))]
-        )
-        return float(rates[int(np.argmin(squares))])
+        return least_wrong(rates, self.trials(paradigm, tasks, rates, steps).mean(axis=1))
+
+
+def least_wrong(rates: Sequence[float], errors: npt.ArrayLike) -> float:
+    """The step size with the smallest of (rates,) errors; of equals, the first.
+
+    Raises:
+        InputError: every step size diverges.
+    """
+    found = np.asarray(errors, np.float64)
+    expected = "one that does not diverge"
+    refuse(
+        []
+        if np.isfinite(found).any()
+        else [Fault("choice of a step size", "rates", expected, str(list(rates)))]
+    )
+    return float(rates[int(np.argmin(np.where(np.isfinite(found), found, np.inf)))])
 
 
 def distances(outputs: AnyArray, targets: AnyArray) -> Array:

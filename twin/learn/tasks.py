@@ -89,16 +89,18 @@ def concatenated(batches: Sequence[TaskBatch]) -> TaskBatch:
 def as_queries(batch: TaskBatch) -> TaskBatch:
     """The same tasks with the support set among the queries, for training without an inner loop.
 
-    Padding is replaced by the task's labelled fingerprints, again and again.
+    Padding is replaced by the task's labelled fingerprints, again and again, and the support set
+    has even weights then.
     """
     padding = batch.support_weight == 0.0
     # Padding comes last.
     rows = np.arange(padding.shape[1]) % (~padding).sum(axis=1)[:, None]
     task = np.arange(batch.tasks)[:, None]
+    inputs, targets = batch.support_inputs[task, rows], batch.support_targets[task, rows]
     return TaskBatch(
-        batch.support_inputs,
-        batch.support_targets,
-        batch.support_weight,
-        np.concatenate([batch.support_inputs[task, rows], batch.query_inputs], axis=1),
-        np.concatenate([batch.support_targets[task, rows], batch.query_targets], axis=1),
+        inputs,
+        targets,
+        np.full(padding.shape, 1.0 / padding.shape[1], np.float32),
+        np.concatenate([inputs, batch.query_inputs], axis=1),
+        np.concatenate([targets, batch.query_targets], axis=1),
     )

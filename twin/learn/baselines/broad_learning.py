@@ -123,10 +123,6 @@ class BroadLearning:
         self._inverse = np.block([[inverse - corner @ known.T, corner], [corner.T, block]])
         self._nodes = np.concatenate([old, new], axis=1)
 
-    def pseudo_inverse(self, inputs: npt.NDArray[Any]) -> Array:
-        """(nodes, n) ridge pseudo-inverse of the nodes of the training inputs."""
-        return np.asarray(self._fitted() @ self.nodes(inputs).T)
-
     def nodes(self, inputs: npt.NDArray[Any]) -> Array:
         """(n, nodes) feature and enhancement nodes of (n, …) images."""
         self._fitted()
@@ -143,7 +139,9 @@ class BroadLearning:
         return np.asarray(self.nodes(inputs) @ (self._fitted() @ self._correlation))
 
     def with_samples(self, inputs: npt.NDArray[Any], labels: npt.NDArray[Any]) -> BroadLearning:
-        """A system that has learned these samples, too, as one fitted on all with equal nodes has.
+        """A system that has learned these samples, too, with the same nodes and the same ridge.
+
+        The ridge is that of the samples it was fitted on, however many are added.
 
         Args:
             inputs: (n, …) images.
