@@ -7,6 +7,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,6 +35,7 @@ _MAX_FILE_BYTES = 16 * 2**20
 _MAX_DEPTH = 64
 _MAX_VALUES = 1_000_000
 _LONGEST_NAME = 60
+_LONGEST_FOUND = 80
 
 
 class _Loader(_SafeLoader):  # type: ignore[valid-type, misc]
@@ -163,7 +165,11 @@ def validate(
     where: str,
     check: Callable[[Model, str], list[Fault]] | None = None,
 ) -> Model:
-    """Check plain content (as from YAML or JSON) against a model; see `load_model`."""
+    """Check plain content (as from YAML or JSON) against a model; see `load_model`.
+
+    A validator of a model may raise an `InputError`: its faults then stand in `where`, with their
+    keys below that of the model's own place.
+    """
     try:
         # Through JSON: strict models then take lists for tuples, as a YAML author writes them.
         made = model.model_validate_json(json.dumps(content))
@@ -208,9 +214,26 @@ def _faults(error: ValidationError, where: str, content: object) -> list[Fault]:
         ):
             continue  # Only because the faulty elements do not count.
         key = names.key(content, item["loc"])
-        found = "nothing" if item["type"] == "missing" else _short(item.get("input"))
-        faults.append(Fault(where, key, _expected(item), found))
+        told = item.get("ctx", {}).get("error")
+        if isinstance(told, InputError):
+            faults += [
+                replace(fault, where=where, key=".".join(filter(None, (key, fault.key))))
+                for fault in told.faults
+            ]
+        else:
+            faults.append(Fault(where, key, _expected(item), _found(item)))
     return faults
+
+
+def _found(item: ErrorDetails) -> str:
+    if item["type"] == "missing":
+        return "nothing"
+    value = item.get("input")
+    text = json.dumps(value, default=str)
+    if item["type"] == "value_error" and isinstance(value, dict) and len(text) > _LONGEST_FOUND:
+        # The start of a long map says nothing of what is wrong in it.
+        return _cut(f"the keys {', '.join(value)}")
+    return _cut(text)
 
 
 class _Names:
@@ -264,6 +287,7 @@ _PATTERNS = {
     r"^[a-z][a-z0-9_]*$": "lower-case letters, digits and _, a letter first",
     r"^[A-Za-z0-9_][A-Za-z0-9_ -]*$": "letters, digits, _, - and spaces, no space or - first",
     r"^[0-9a-f]{64}$": "64 hexadecimal digits, lower-case",
+    r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$": "letters, digits, _, - and ., no . first",
 }
 
 
@@ -301,9 +325,8 @@ def _expected(item: ErrorDetails) -> str:
     return message
 
 
-def _short(value: object) -> str:
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 80 else text[:77] + "..."
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_FOUND else text[: _LONGEST_FOUND - 3] + "..."
 
 
 def data_dir(given: Path | None) -> Path | None:

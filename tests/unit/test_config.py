@@ -4,10 +4,10 @@ import re
 from typing import Annotated, Literal
 
 import pytest
-from pydantic import Field, ValidationError, create_model
+from pydantic import Field, ValidationError, create_model, model_validator
 
 from twin.config import DATA_DIR_VARIABLE, StrictModel, data_dir, load_model, validate
-from twin.errors import Fault, InputError
+from twin.errors import Fault, InputError, refuse
 from twin.scene.quantities import Name, SceneName, Text
 
 
@@ -237,6 +237,54 @@ def test_yaml_errors_say_where_but_not_in_what_kind_of_text(read, text):
 def test_long_findings_are_cut(read):
     (fault,) = faults(read, f"count: {'x' * 500}")
     assert len(fault.found) == 80
+
+
+class Span(StrictModel):
+    low: float = 0.0
+    high: float = 1.0
+    unit: str = ""
+    steps: tuple[int, ...] = ()
+
+    @model_validator(mode="after")
+    def _rules(self):
+        faults = []
+        if self.low >= self.high:
+            faults.append(Fault("span", "low", f"less than high ({self.high:g})", f"{self.low:g}"))
+        if self.unit == "inch":
+            faults.append(Fault("span", "unit", "a metric one", "inch", "Take m."))
+        refuse(faults)
+        if self.steps:
+            raise ValueError("no steps")
+        return self
+
+
+class Spans(StrictModel):
+    spans: tuple[Span, ...] = ()
+    main: Span = Span()
+
+
+def test_faults_of_a_validator_stand_below_the_place_of_its_model(read):
+    with pytest.raises(InputError) as caught:
+        read("spans: [{}, {low: 2, unit: inch}]\nmain: {low: 3}", Spans)
+    where = caught.value.faults[0].where
+    assert where.endswith("sample.yaml")
+    assert caught.value.faults == (
+        Fault(where, "spans.1.low", "less than high (1)", "2"),
+        Fault(where, "spans.1.unit", "a metric one", "inch", "Take m."),
+        Fault(where, "main.low", "less than high (1)", "3"),
+    )
+    with pytest.raises(InputError) as caught:
+        read("low: 2", Span)
+    assert [fault.key for fault in caught.value.faults] == ["low"]
+
+
+def test_a_long_map_that_a_validator_refuses_is_told_by_its_keys(read):
+    long, short = list(range(1000, 1020)), [1]
+    for steps, found in ((long, "the keys high, steps"), (short, '{"high": 4, "steps": [1]}')):
+        with pytest.raises(InputError) as caught:
+            read(f"high: 4\nsteps: {steps}", Span)
+        (fault,) = caught.value.faults
+        assert (fault.expected, fault.found) == ("no steps", found)
 
 
 def test_content_that_is_not_plain_is_refused():
