@@ -13,8 +13,9 @@ import numpy.typing as npt
 from flows import generation
 from flows.generation import TwinPlan
 from flows.reality import Reality
-from flows.request import Request, output_faults, read_request, store_in
+from flows.request import Request, output_faults, read_request, scene_faults, store_in
 from flows.study import Room, Study, load_study
+from twin.config import data_dir
 from twin.errors import Fault, Gathered, refuse
 from twin.learn.presets import SMALL
 from twin.measured.wifi_rtt_rooms import read_room
@@ -74,7 +75,10 @@ def read_study_request(
     def faults_of(study: Study, folder: Path | None) -> tuple[Fault, ...]:
         return _plan(study, folder, {}).faults
 
-    return read_request(load_study, faults_of, study_file, given_data, out, store)
+    def folder_of(_: Study | None, given: Path | None) -> Path | None:
+        return data_dir(given)
+
+    return read_request(load_study, folder_of, faults_of, study_file, given_data, out, store)
 
 
 def prepare(study: Study, reality: Reality, out: Path, store: str | None = None) -> Prepared:
@@ -101,9 +105,11 @@ def _plan(study: Study, folder: Path | None, versions: Mapping[str, str]) -> _Pl
     for index, room in enumerate(study.rooms):
         key = f"rooms.{index}"
         twin = real = split = None
-        with Gathered(faults):
+        of_scene: list[Fault] = []
+        with Gathered(of_scene):
             twin = generation.plan_twin(study, room, versions)
             twins.append(twin)
+        faults += scene_faults(of_scene, "study", f"{key}.scene")
         with Gathered(faults):
             if folder is not None and room.measured is not None:
                 real, data = read_room(folder, room.measured)

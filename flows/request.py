@@ -6,12 +6,12 @@ import fcntl
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from twin.config import data_dir
 from twin.errors import Fault, Gathered, InputError, refuse
+from twin.scene.library import NOT_FOUND
 from twin.store.layout import occupant_fault
 from twin.store.location import storage
 
@@ -45,6 +45,7 @@ class Request(Generic[S]):
 
 def read_request(
     load: Callable[[Path], S],
+    folder_of: Callable[[S | None, Path | None], Path | None],
     faults_of: Callable[[S, Path | None], Sequence[Fault]],
     study_file: Path,
     given_data: Path | None,
@@ -55,9 +56,10 @@ def read_request(
 
     Args:
         load: reads a study's file.
+        folder_of: the data folder of a study, or of one that could not be read, from the one given.
         faults_of: further faults of a study that could be read, with the data folder or none.
         study_file: YAML file of a study.
-        given_data: data folder from the command line; else ``TWIN_DATA_DIR`` names one.
+        given_data: data folder from the command line.
         out: folder of the results; ``out/`` and the study's name where not given.
         store: path or URL of the store; a folder in `out` where not given.
 
@@ -69,7 +71,7 @@ def read_request(
     with Gathered(faults):
         study = load(study_file)
     with Gathered(faults):
-        folder = data_dir(given_data)
+        folder = folder_of(study, given_data)
     if out is None and study is not None:
         out = Path("out") / study.name
     if out is not None:
@@ -80,6 +82,14 @@ def read_request(
     if study is None or out is None or store is None or faults:
         raise InputError(faults)
     return Request(study, folder, out, store)
+
+
+def scene_faults(faults: Sequence[Fault], where: str, key: str) -> list[Fault]:
+    """Faults of reading a scene; that there is none of that name stands where it is named."""
+    return [
+        replace(fault, where=where, key=key) if fault.where == NOT_FOUND else fault
+        for fault in faults
+    ]
 
 
 def store_in(out: Path, store: str | None) -> str:

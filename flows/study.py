@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from twin.config import StrictModel, load_model
+from twin.errors import Fault, refuse
 from twin.evaluate.protocols import SimToReal
 from twin.learn.features import Feature
 from twin.sense.receiver import SenseModel
 from twin.trace.engine import TraceSettings
+
+#: A folder of the results may be named so.
+StudyName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$", max_length=100)
+]
 
 
 class Room(StrictModel):
@@ -72,7 +78,7 @@ class Study(StrictModel):
     """
 
     schema_version: Literal["fingertwin/study@1"] = Field(alias="schema")
-    name: str = Field(min_length=1)
+    name: StudyName
     seed: int = Field(ge=0)
     rooms: tuple[Room, ...] = Field(min_length=1)
     twin: Twin
@@ -85,13 +91,15 @@ class Study(StrictModel):
 
     @model_validator(mode="after")
     def _distinct(self) -> Study:
-        for key, values in (
-            ("rooms", [room.scene for room in self.rooms]),
-            ("features", list(self.features)),
-            ("protocol.labels", list(self.protocol.labels)),
-        ):
-            if len(set(values)) != len(values):
-                raise ValueError(f"{key}: each value once, found {values}")
+        refuse(
+            Fault("study", key, "each value once", ", ".join(map(str, values)))
+            for key, values in (
+                ("rooms", [room.scene for room in self.rooms]),
+                ("features", list(self.features)),
+                ("protocol.labels", list(self.protocol.labels)),
+            )
+            if len(set(values)) != len(values)
+        )
         return self
 
 

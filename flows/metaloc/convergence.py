@@ -21,7 +21,9 @@ from flows.metaloc.path_loss import (
     survey_domain,
     survey_place,
 )
+from flows.metaloc.rules import broken, large_enough, own_names, rising
 from twin.config import StrictModel
+from twin.errors import refuse
 from twin.evaluate.metrics import rmse
 from twin.learn.position_tasks import Place, PositionDomain, one_task
 from twin.learn.presets import RSS_PAPER, RSS_SMALL, MetaSettings
@@ -88,13 +90,16 @@ class ConvergenceSettings(StrictModel):
 
     @model_validator(mode="after")
     def _fitting(self) -> ConvergenceSettings:
-        for name in ("steps", "more_steps"):
-            steps = getattr(self, name)
-            if list(steps) != sorted(set(steps)):
-                raise ValueError(f"{name}: expected rising numbers, found {steps}")
+        faults = [
+            *rising("steps", self.steps),
+            *rising("more_steps", self.more_steps),
+            *own_names("training", [law.name for law in self.training], [self.test.name]),
+            *large_enough(self.survey.pool, self.labels, self.queries),
+        ]
         if min(self.more) <= self.support or len(set(self.more)) < len(self.more):
             expected = f"numbers above support ({self.support}), each once"
-            raise ValueError(f"more: expected {expected}, found {self.more}")
+            faults.append(broken("more", expected, self.more))
+        refuse(faults)
         return self
 
 

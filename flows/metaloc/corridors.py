@@ -26,6 +26,7 @@ from flows.metaloc.image_methods import (
     neighbour_errors,
     statistics,
 )
+from flows.metaloc.rules import broken, distinct
 from twin.errors import Fault, refuse
 from twin.evaluate.metrics import position_error
 from twin.learn.baselines.broad_learning import BroadLearning, BroadSettings
@@ -93,12 +94,19 @@ class CorridorsSettings(ImageTraining):
 
     @model_validator(mode="after")
     def _fitting(self) -> CorridorsSettings:
+        faults = [
+            *distinct("paradigms", self.paradigms),
+            *distinct("labels", self.labels),
+            *distinct("left_out", self.left_out),
+        ]
         least = max(self.shape.ways, self.neighbours)
         if min(self.labels) < least:
-            raise ValueError(f"labels: expected {least} or more each, found {self.labels}")
+            expected = f"{least} or more each, for shape.ways and neighbours"
+            faults.append(broken("labels", expected, self.labels))
         unknown = sorted(set(self.left_out) - set(SITES))
         if unknown or not self.left_out:
-            raise ValueError(f"left_out: expected some of {SITES}, found {self.left_out}")
+            faults.append(broken("left_out", f"some of {', '.join(SITES)}", unknown))
+        refuse(faults)
         return self
 
 

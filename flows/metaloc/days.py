@@ -25,6 +25,7 @@ from flows.metaloc.image_methods import (
     neighbour_errors,
     statistics,
 )
+from flows.metaloc.rules import broken, distinct, rising
 from twin.errors import Fault, refuse
 from twin.learn.baselines.broad_learning import BroadLearning, BroadSettings
 from twin.learn.baselines.image_neighbours import Weighing
@@ -101,11 +102,15 @@ class DaysSettings(ImageTraining):
 
     @model_validator(mode="after")
     def _fitting(self) -> DaysSettings:
-        if list(self.steps) != sorted(set(self.steps)):
-            raise ValueError(f"steps: expected rising numbers, found {self.steps}")
+        faults = [
+            *distinct("paradigms", self.paradigms),
+            *distinct("levels_m", self.levels_m),
+            *rising("steps", self.steps),
+        ]
         if self.meta.adaptation_steps not in self.steps:
-            wanted = f"meta.adaptation_steps ({self.meta.adaptation_steps})"
-            raise ValueError(f"steps: expected {wanted} among them, found {self.steps}")
+            expected = f"meta.adaptation_steps ({self.meta.adaptation_steps}) among them"
+            faults.append(broken("steps", expected, self.steps))
+        refuse(faults)
         return self
 
 

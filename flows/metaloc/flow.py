@@ -18,7 +18,9 @@ from prefect import flow, task
 from flows.jobs import JOB, ONE_AT_A_TIME
 from flows.metaloc.code import code_digest
 from flows.metaloc.corridors import ensure_corridors
+from flows.metaloc.data import downloaded, missing_data
 from flows.metaloc.experiments import experiment_records
+from flows.metaloc.fitting import data_misfits, site_misfits
 from flows.metaloc.results import Record, seed_file, seed_records
 from flows.metaloc.room_store import ensure_rooms
 from flows.metaloc.sites import SitePlan, plan_site, trace_site_job
@@ -29,13 +31,13 @@ from flows.metaloc.study import (
     canonical,
     load_metaloc_study,
 )
-from flows.request import Request, read_request, sole_run, store_in
+from flows.request import Request, read_request, scene_faults, sole_run, store_in
 from flows.screen import Progress, Stage, ended_by_interrupt, say
 from flows.server import connected, start
 from flows.tracing import Said, trace_pending
 from twin import atomic
-from twin.config import validate
-from twin.errors import Fault, Gathered
+from twin.config import data_dir, validate
+from twin.errors import Fault, Gathered, refuse
 from twin.store.writer import claimed, create_site
 from twin.trace import backend
 
@@ -50,19 +52,34 @@ def read_metaloc_request(
     Raises:
         InputError: every fault of study, scenes, data folder and output.
     """
-    return read_request(load_metaloc_study, _faults_of, study_file, given_data, out, store)
+
+    def faults_of(study: MetaLocStudy, folder: Path | None) -> list[Fault]:
+        return _faults_of(study, folder, str(study_file))
+
+    return read_request(
+        load_metaloc_study, _folder_of, faults_of, study_file, given_data, out, store
+    )
 
 
-def _faults_of(study: MetaLocStudy, folder: Path | None) -> list[Fault]:
+def _folder_of(study: MetaLocStudy | None, given: Path | None) -> Path | None:
+    """The data folder that was named, else the downloads where an experiment needs them."""
+    folder = data_dir(given)
+    if folder is not None or study is None or study.experiment not in MEASURED:
+        return folder
+    folder = downloaded(study.experiment)
+    refuse([missing_data([study.experiment])] if folder is None else [])
+    return folder
+
+
+def _faults_of(study: MetaLocStudy, folder: Path | None, where: str) -> list[Fault]:
     faults: list[Fault] = []
-    if study.experiment in MEASURED and folder is None:
-        expected = f"the folder of real data sets, for {study.experiment}"
-        cure = "Name it with --data-dir or TWIN_DATA_DIR; twin data fetch gets it."
-        faults.append(Fault("--data-dir", "", expected, "none", cure))
-    for site in study.sites:
-        with Gathered(faults):
-            plan_site(site, {})
-    return faults
+    plans: dict[int, SitePlan] = {}
+    for index, site in enumerate(study.sites):
+        of_scene: list[Fault] = []
+        with Gathered(of_scene):
+            plans[index] = plan_site(site, {})
+        faults += scene_faults(of_scene, where, f"sites.{index}.scene")
+    return [*faults, *site_misfits(study, plans, where), *data_misfits(study, folder, where)]
 
 
 def run(request: Request[MetaLocStudy], command: str) -> Path:
@@ -155,6 +172,7 @@ def metaloc(
             data = _trace(plans, place, environment, command)
     elif asked.experiment in MEASURED:
         with Stage("Bringing in the measurements", seconds):
+            say(f"Real data: {data_dir}")
             data = bring_measurements.submit(asked.experiment, place, str(data_dir)).result()
     with Stage(f"Running {asked.experiment}", seconds):
         progress = Progress("seeds", asked.seeds)

@@ -14,9 +14,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from flows.metaloc.path_loss import PathLossLaw, Survey, survey_domain
+from flows.metaloc.rules import broken, distinct, large_enough, own_names, rising
 from twin.config import StrictModel
 from twin.errors import Fault, refuse
 from twin.learn.neighbour_fingerprints import Array, ReferenceMap
@@ -85,6 +86,21 @@ class LayoutsSettings(StrictModel):
     steps: tuple[Steps, ...] = Field(default=(0, 1, 2, 5, 10, 20, 50, 100, 200, 500), min_length=1)
     rates: tuple[Rate, ...] = Field(default=(0.0005, 0.002, 0.01, 0.05, 0.2), min_length=1)
     chosen_at: Count = 10
+
+    @model_validator(mode="after")
+    def _fitting(self) -> LayoutsSettings:
+        faults = [
+            *distinct("training", self.training),
+            *distinct("new", self.new),
+            *own_names("laws", [law.name for law in self.laws]),
+            *rising("steps", self.steps),
+            *large_enough(self.survey.pool, self.labels, self.queries),
+        ]
+        learned = [name for name in self.new if name in self.training]
+        if learned:
+            faults.append(broken("new", "sites that are not among training", learned))
+        refuse(faults)
+        return self
 
 
 QUICK = LayoutsSettings(

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from flows.metaloc.rules import broken
 from twin.config import StrictModel
-from twin.errors import Fault, refuse
+from twin.errors import refuse
 from twin.learn.neighbour_fingerprints import Array, ReferenceMap
 from twin.learn.position_tasks import Place, PositionDomain
 from twin.learn.presets import MetaSettings, ParadigmName
 from twin.seeds import stream
-from twin.trace.path_loss import MODELS, Model, vanilla, with_shadowing
+from twin.trace.path_loss import MODELS, MixedConditions, Model, vanilla, with_shadowing
 from twin.trace.statistical import (
     METALOC_ACCESS_POINTS,
     METALOC_FREQUENCY_HZ,
@@ -66,22 +67,27 @@ class PathLossLaw(StrictModel):
     gain_db: float = Field(default=0.0, ge=-100.0, le=100.0)
     room_m: tuple[Metres, Metres] = (24.0, 24.0)
 
-    def law(self) -> Model:
-        """The model with what was changed of it.
-
-        Raises:
-            InputError: an exponent or a deviation that the model does not have.
-        """
-        model: Model = MODELS[self.model]
-        if self.exponent is not None:
+    @model_validator(mode="after")
+    def _of_the_model(self) -> PathLossLaw:
+        faults = []
+        if self.exponent is not None and self.model != "vanilla":
             expected = "none: only the vanilla model has one"
-            found = f"{self.exponent:g} for {self.model}"
-            refuse(
-                [Fault(f"law {self.name}", "exponent", expected, found)]
-                if self.model != "vanilla"
-                else []
-            )
-            model = vanilla(self.exponent)
+            faults.append(broken("exponent", expected, f"{self.exponent:g} for {self.model}"))
+        model = MODELS[self.model]
+        if not isinstance(model, MixedConditions):
+            # One condition holds for all links.
+            deviations = ("los_std_db", "nlos_std_db")
+            own, other = deviations if model.los else deviations[::-1]
+            given = getattr(self, other)
+            if given is not None:
+                expected = f"none: {self.model} has {own} alone"
+                faults.append(broken(other, expected, f"{given:g}"))
+        refuse(faults)
+        return self
+
+    def law(self) -> Model:
+        """The model with what was changed of it."""
+        model: Model = MODELS[self.model] if self.exponent is None else vanilla(self.exponent)
         return with_shadowing(model, los_db=self.los_std_db, nlos_db=self.nlos_std_db)
 
 
@@ -146,9 +152,6 @@ def survey_place(law: PathLossLaw, survey: Survey, seed: int, index: int) -> Pla
         survey: numbers and heights.
         seed: of the draws.
         index: number of the place among those of the law; places of another number are others.
-
-    Raises:
-        InputError: see `PathLossLaw.law`.
     """
     name = f"{law.name}/{index}"
     length, width = law.room_m
@@ -184,7 +187,7 @@ def survey_domain(
     """All places of a law as one historical environment; arguments as `PositionDomain`'s.
 
     Raises:
-        InputError: see `PathLossLaw.law` and `PositionDomain`.
+        InputError: see `PositionDomain`.
     """
     places = [survey_place(law, survey, seed, index) for index in range(survey.places)]
     return PositionDomain(law.name, places, neighbours, supports, queries)

@@ -23,7 +23,9 @@ from flows.metaloc.path_loss import (
     survey_domain,
     survey_place,
 )
+from flows.metaloc.rules import broken, distinct, large_enough, own_names
 from twin.config import StrictModel
+from twin.errors import refuse
 from twin.evaluate.metrics import cumulative, position_error, rmse
 from twin.learn.neighbour_fingerprints import Array
 from twin.learn.position_tasks import Place, one_task
@@ -96,11 +98,15 @@ class ReferencePointsSettings(StrictModel):
 
     @model_validator(mode="after")
     def _telling_apart(self) -> ReferencePointsSettings:
-        if len(set(self.references)) < len(self.references):
-            raise ValueError(f"references: expected each once, found {self.references}")
+        faults = [
+            *distinct("references", self.references),
+            *own_names("training", [law.name for law in self.training], [self.test.name]),
+            *large_enough(self.survey.pool, self.labels, self.queries),
+        ]
         if self.more_steps == self.meta.adaptation_steps:
-            expected = f"another number than adaptation_steps ({self.meta.adaptation_steps})"
-            raise ValueError(f"more_steps: expected {expected}, found {self.more_steps}")
+            expected = f"another number than meta.adaptation_steps ({self.meta.adaptation_steps})"
+            faults.append(broken("more_steps", expected, self.more_steps))
+        refuse(faults)
         return self
 
 

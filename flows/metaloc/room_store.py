@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -41,6 +41,20 @@ def rooms_study(realisations: int | None = None) -> Study:
     return study.model_copy(update={"rooms": ROOMS, "twin": twin})
 
 
+def check_data(data_dir: Path, rooms: Sequence[str]) -> None:
+    """Read the files of rooms.
+
+    Raises:
+        InputError: every fault of them, once.
+    """
+    faults: list[Fault] = []
+    for room in rooms:
+        with Gathered(faults):
+            read_room(data_dir, room)
+    # One file holds the access points of all rooms.
+    refuse(dict.fromkeys(faults))
+
+
 def ensure_rooms(store: StoreRef, data_dir: Path, study: Study | None = None) -> list[str]:
     """Bring three measured rooms and the realisations of their twins into a store.
 
@@ -62,11 +76,7 @@ def ensure_rooms(store: StoreRef, data_dir: Path, study: Study | None = None) ->
         StoreError: the storage refuses.
     """
     study = rooms_study() if study is None else study
-    faults: list[Fault] = []
-    for room in study.rooms:
-        with Gathered(faults):
-            read_room(data_dir, str(room.measured))
-    refuse(faults)
+    check_data(data_dir, [str(room.measured) for room in study.rooms])
     info = backend.prepare()
     versions = {"variant": info.variant, **info.versions}
     plans = [plan_twin(study, room, versions) for room in study.rooms]

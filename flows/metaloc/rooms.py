@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from flows.metaloc.room_store import ROOMS, real_site
+from flows.metaloc.rules import distinct
 from twin.config import StrictModel
 from twin.errors import Fault, refuse
 from twin.evaluate.protocols import SimToReal, check_reality
@@ -70,6 +71,17 @@ class RoomsSettings(StrictModel):
     pool: Annotated[int, Field(ge=1, le=100_000)] = 512
     rates: tuple[Rate, ...] = Field(default=(0.00005, 0.0005, 0.005, 0.05, 0.2), min_length=1)
     meta: MetaSettings = RSS_SMALL.model_copy(update={"inner_rate": 0.005, "outer_steps": 300})
+
+    @model_validator(mode="after")
+    def _telling_apart(self) -> RoomsSettings:
+        refuse(
+            [
+                *distinct("left_out", self.left_out),
+                *distinct("features", self.features),
+                *distinct("labels", self.labels),
+            ]
+        )
+        return self
 
 
 QUICK = RoomsSettings(

@@ -13,12 +13,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from flows.metaloc.path_loss import PathLossLaw, Survey, survey_place
+from flows.metaloc.rules import large_enough, own_names, rising
 from flows.metaloc.similarity_laws import ENVIRONMENTS, NEW_ENVIRONMENTS, NewEnvironment
 from twin.align.discrepancy import median_width, mmd
 from twin.config import StrictModel
+from twin.errors import refuse
 from twin.learn.neighbour_fingerprints import Array
 from twin.learn.position_tasks import Place, PositionDomain, one_task
 from twin.learn.presets import RSS_SMALL, MetaSettings, ParadigmName
@@ -33,6 +35,7 @@ STUDY = "fig10"
 Record = dict[str, Any]
 Count = Annotated[int, Field(ge=1)]
 Steps = Annotated[int, Field(ge=0)]
+Laws = Annotated[tuple[PathLossLaw, ...], Field(min_length=1)]
 Features = Literal["inputs", "levels"]
 FEATURES: tuple[Features, ...] = ("inputs", "levels")
 
@@ -46,7 +49,7 @@ class SimilaritySettings(StrictModel):
         neighbours: K of the fingerprints.
         survey: of the places of historical environments, `places` of each law.
         new_references: R of a new environment.
-        supports: labelled fingerprints of a task k_spt.
+        supports: labelled fingerprints of a task k_spt; a discrepancy needs two.
         queries: of a task in meta-training.
         environments: laws of each historical environment.
         new: test tasks.
@@ -61,14 +64,27 @@ class SimilaritySettings(StrictModel):
     neighbours: Count = 5
     survey: Survey = Survey(places=2, references=(54,), pool=400)
     new_references: Count = 54
-    supports: Count = 100
+    supports: Annotated[int, Field(ge=2)] = 100
     queries: Count = 30
-    environments: dict[str, tuple[PathLossLaw, ...]] = ENVIRONMENTS
-    new: tuple[NewEnvironment, ...] = NEW_ENVIRONMENTS
+    environments: dict[str, Laws] = Field(default=ENVIRONMENTS, min_length=2)
+    new: tuple[NewEnvironment, ...] = Field(default=NEW_ENVIRONMENTS, min_length=1)
     repeats: Count = 6
     new_queries: Count = 200
-    steps: tuple[Steps, ...] = (0, 1, 2, 5, 10, 20, 50, 100)
+    steps: tuple[Steps, ...] = Field(default=(0, 1, 2, 5, 10, 20, 50, 100), min_length=1)
     sample: Annotated[int, Field(ge=2)] = 512
+
+    @model_validator(mode="after")
+    def _fitting(self) -> SimilaritySettings:
+        historical = [law.name for laws in self.environments.values() for law in laws]
+        refuse(
+            [
+                *own_names("environments", historical),
+                *own_names("new", [task.law.name for task in self.new], historical),
+                *rising("steps", self.steps),
+                *large_enough(self.survey.pool, self.supports, self.queries),
+            ]
+        )
+        return self
 
 
 QUICK = SimilaritySettings(

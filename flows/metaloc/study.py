@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -14,10 +15,14 @@ from flows.metaloc.days import DaysSettings
 from flows.metaloc.layouts import LayoutsSettings
 from flows.metaloc.reference_points import ReferencePointsSettings
 from flows.metaloc.rooms import RoomsSettings
+from flows.metaloc.rules import broken, distinct
 from flows.metaloc.similarity import SimilaritySettings
 from flows.metaloc.sites import SiteRequest
 from flows.metaloc.theory import TheorySettings
+from flows.study import StudyName
 from twin.config import StrictModel, load_model
+from twin.errors import refuse
+from twin.measured.registry import CSU_CSI_RSSI, WIFI_RTT_ROOMS, DataSet
 
 SCHEMA = "fingertwin/metaloc@1"
 ExperimentName = Literal[
@@ -33,8 +38,10 @@ ExperimentName = Literal[
 EXPERIMENTS: tuple[ExperimentName, ...] = get_args(ExperimentName)
 #: Experiments on ray-traced sites that the study lists.
 TRACED: frozenset[ExperimentName] = frozenset({"days", "layouts"})
+#: Real data sets, by the experiment on them.
+DATA_SETS: Mapping[ExperimentName, DataSet] = {"rooms": WIFI_RTT_ROOMS, "corridors": CSU_CSI_RSSI}
 #: Experiments on real data sets.
-MEASURED: frozenset[ExperimentName] = frozenset({"rooms", "corridors"})
+MEASURED: frozenset[ExperimentName] = frozenset(DATA_SETS)
 
 Settings = (
     ConvergenceSettings
@@ -68,7 +75,7 @@ class MetaLocStudy(StrictModel):
     """
 
     schema_version: Literal["fingertwin/metaloc@1"] = Field(alias="schema")
-    name: str = Field(min_length=1)
+    name: StudyName
     seeds: int = Field(default=5, ge=1, le=1000)
     sites: tuple[SiteRequest, ...] = ()
     convergence: ConvergenceSettings | None = None
@@ -83,17 +90,14 @@ class MetaLocStudy(StrictModel):
     @model_validator(mode="after")
     def _one_experiment(self) -> MetaLocStudy:
         named = [name for name in EXPERIMENTS if getattr(self, name) is not None]
+        faults = distinct("sites", [site.scene for site in self.sites])
         if len(named) != 1:
-            raise ValueError(
-                f"expected one experiment of {', '.join(EXPERIMENTS)}, "
-                f"found {' and '.join(named) or 'none'}"
-            )
-        if (named[0] in TRACED) != bool(self.sites):
+            expected = f"one experiment of {', '.join(EXPERIMENTS)}"
+            faults.append(broken("", expected, " and ".join(named)))
+        elif (named[0] in TRACED) != bool(self.sites):
             expected = "at least one" if named[0] in TRACED else "none"
-            raise ValueError(f"sites: expected {expected} for {named[0]}, found {len(self.sites)}")
-        scenes = [site.scene for site in self.sites]
-        if len(set(scenes)) < len(scenes):
-            raise ValueError(f"sites: each scene once, found {', '.join(scenes)}")
+            faults.append(broken("sites", f"{expected} for {named[0]}", len(self.sites)))
+        refuse(faults)
         return self
 
     @property

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
+from flows.metaloc import fitting
 from flows.metaloc.experiments import experiment_records
 from flows.metaloc.flow import metaloc, read_metaloc_request
 from flows.metaloc.results import seed_file, seed_records
-from flows.metaloc.study import EXPERIMENTS, TRACED, canonical, load_metaloc_study
+from flows.metaloc.study import (
+    DATA_SETS,
+    EXPERIMENTS,
+    MEASURED,
+    TRACED,
+    canonical,
+    load_metaloc_study,
+)
 from twin.cli import main as cli
+from twin.cli.data import data_app
 from twin.errors import InputError, TwinError
+from twin.measured.importing import IMPORTERS
 
 HEAD = "schema: fingertwin/metaloc@1\nname: toy\n"
 
@@ -23,6 +34,14 @@ def written(folder, text):
     path = folder / "study.yaml"
     path.write_text(HEAD + text)
     return path
+
+
+@pytest.fixture
+def nothing_here(tmp_path, monkeypatch):
+    """An empty folder of downloads, and no data folder named."""
+    monkeypatch.delenv("TWIN_DATA_DIR", raising=False)
+    monkeypatch.setattr("flows.metaloc.data.cache_folder", lambda: tmp_path / "downloads")
+    return tmp_path / "downloads"
 
 
 def library():
@@ -46,7 +65,7 @@ def test_there_is_a_study_of_every_experiment():
         ("theory: {}\nsites: [{scene: hall, realisations: 2}]\n", "none for theory, found 1"),
         (
             "days: {}\nsites: [{scene: hall, realisations: 2}, {scene: hall, realisations: 3}]\n",
-            "each scene once",
+            "sites: expected each value once, found hall twice",
         ),
         ("theory: {depth: 3}\nseeds: 0\n", r"(?s)seeds.*depth|depth.*seeds"),
     ],
@@ -56,8 +75,8 @@ def test_a_study_that_makes_no_sense_is_refused(text, message, tmp_path):
         load_metaloc_study(written(tmp_path, text))
 
 
-def test_all_faults_of_a_request_are_told_in_one_message(tmp_path, monkeypatch):
-    monkeypatch.delenv("TWIN_DATA_DIR", raising=False)
+@pytest.mark.usefixtures("nothing_here")
+def test_all_faults_of_a_request_are_told_in_one_message(tmp_path):
     occupied = tmp_path / "file"
     occupied.write_text("")
     with pytest.raises(InputError) as caught:
@@ -66,20 +85,109 @@ def test_all_faults_of_a_request_are_told_in_one_message(tmp_path, monkeypatch):
     assert "--data-dir" in told
     assert "TWIN_DATA_DIR" in told
     assert "--out" in told
-    study = written(tmp_path, "days: {}\nsites: [{scene: nowhere, realisations: 2}]\n")
-    with pytest.raises(InputError, match="nowhere"):
-        read_metaloc_request(study, None, tmp_path / "out")
 
 
-def test_options_of_other_studies_are_refused(tmp_path, monkeypatch, capsys):
-    study = str(written(tmp_path, "theory: {}\n"))
-    monkeypatch.setattr("sys.argv", ["twin", "run", study, "--offline", "--replace"])
+def refusal(study, *given):
+    """Faults of a request by their place."""
+    with pytest.raises(InputError) as refused:
+        read_metaloc_request(study, *given)
+    return {(fault.where, fault.key): fault for fault in refused.value.faults}
+
+
+def test_scenes_and_sites_are_told_by_their_key(tmp_path):
+    sites = "{scene: hall, realisations: 4}, {scene: nowhere, realisations: 2}"
+    study = written(tmp_path, f"days: {{survey: 13}}\nsites: [{sites}]\n")
+    found = refusal(study, None, tmp_path / "out")
+    keys = ["sites.0.realisations", "sites.1.scene"]
+    assert sorted(found) == [(str(study), key) for key in keys]
+    assert found[str(study), "sites.1.scene"].found == "nowhere"
+
+
+@pytest.mark.usefixtures("nothing_here")
+@pytest.mark.parametrize("experiment", sorted(MEASURED))
+def test_what_fetches_missing_data_is_a_command_that_there_is(experiment, tmp_path):
+    study = written(tmp_path, f"{experiment}: {{}}\n")
+    found = refusal(study, None, tmp_path / "out")
+    ((command, name),) = re.findall(r"twin data (\w+) (\w+)", found["--data-dir", ""].cure)
+    assert command in {known.name for known in data_app.registered_commands}
+    assert name == DATA_SETS[experiment].name
+    assert name in IMPORTERS
+
+
+@pytest.mark.usefixtures("nothing_here")
+def test_a_data_folder_that_is_not_there_is_told_once(tmp_path):
+    study = written(tmp_path, "rooms: {}\n")
+    found = refusal(study, tmp_path / "none", tmp_path / "out")
+    assert [fault.found for fault in found.values()] == [str(tmp_path / "none")]
+    study.write_text("name: [")
+    assert ("--data-dir", "") in refusal(study, tmp_path / "none", tmp_path / "out")
+
+
+@pytest.mark.usefixtures("nothing_here")
+def test_data_files_are_looked_at_before_any_work(tmp_path):
+    (tmp_path / "data").mkdir()
+    study = written(tmp_path, "rooms: {labels: [1000]}\n")
+    found = refusal(study, tmp_path / "data", tmp_path / "out")
+    assert len(found) == 8
+    assert (str(study), "rooms.labels") in found
+    assert not (tmp_path / "out").exists()
+
+
+def test_downloads_stand_in_for_a_data_folder(tmp_path, nothing_here, monkeypatch):
+    study = written(tmp_path, "rooms: {}\n")
+    monkeypatch.setattr(fitting, "check_data", lambda folder, _: folder.iterdir())
+    folder = nothing_here / "wifi_rtt_rooms"
+    folder.mkdir(parents=True)
+    for file in DATA_SETS["rooms"].files[:-1]:
+        (folder / file.name).touch()
+    assert ("--data-dir", "") in refusal(study, None, tmp_path / "out")
+    (folder / DATA_SETS["rooms"].files[-1].name).touch()
+    assert read_metaloc_request(study, None, tmp_path / "out").folder == nothing_here
+    named = tmp_path / "named"
+    named.mkdir()
+    assert read_metaloc_request(study, named, tmp_path / "out").folder == named
+    theory = written(tmp_path, "theory: {}\n")
+    assert read_metaloc_request(theory, None, tmp_path / "out").folder is None
+
+
+def refused(monkeypatch, capsys, *words):
+    """What a command says that is refused."""
+    monkeypatch.setattr("sys.argv", ["twin", "run", *map(str, words)])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == InputError.exit_code
-    told = capsys.readouterr().err
-    assert "--offline" in told
-    assert "--replace" in told
+    return capsys.readouterr().err
+
+
+def test_options_of_other_studies_are_refused_with_all_else(tmp_path, monkeypatch, capsys):
+    study = written(tmp_path, "theory: {looks: 0}\n")
+    missing = ("--data-dir", tmp_path / "none")
+    told = refused(monkeypatch, capsys, study, "--offline", "--replace", *missing)
+    for part in ("4 faults", "--offline", "--replace", "--data-dir", "theory.looks"):
+        assert part in told
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("name: toy\ntheory: {}\n", "nothing"),
+        ("schema: fingertwin/scene@2\nname: toy\n", "'fingertwin/scene@2'"),
+        ("[1, 2]\n", "nothing"),
+    ],
+)
+def test_a_study_of_no_kind_is_refused_as_such(text, found, tmp_path, monkeypatch, capsys):
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    told = refused(monkeypatch, capsys, path)
+    assert "1 fault:" in told
+    for part in ("study.yaml: schema: ", "fingertwin/study@1", "fingertwin/metaloc@1", found):
+        assert part in told
+
+
+def test_versions_that_are_not_known_are_told_by_their_schema(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "study.yaml"
+    path.write_text("schema: fingertwin/metaloc@9\nname: toy\ntheory: {}\n")
+    assert "schema: expected 'fingertwin/metaloc@1'" in refused(monkeypatch, capsys, path)
 
 
 def test_records_of_a_seed_are_kept_and_taken_up_again(tmp_path):

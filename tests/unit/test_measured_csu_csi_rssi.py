@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from twin.errors import InputError
-from twin.measured.csu_csi_rssi import DATA_SET, SITES, read_sites
+from twin.measured.csu_csi_rssi import DATA_SET, SITES, read_sites, reference_points
 from twin.measured.data_set import content_sha256
 from twin.measured.importing import import_data_set
 from twin.measured.nexmon import channel_frequency_hz, read_capture
@@ -133,6 +133,14 @@ def test_two_access_points_of_a_path_and_the_mismatch(tmp_path):
     assert spec.attributes["access_points_of_test"] == ["bssid6"]
     assert "mismatch" in spec.attributes["mismatch"]
     assert "mismatch" not in sites["csu_csi_path4"].attributes
+
+
+def test_reference_points_are_counted_and_checked(tmp_path):
+    record = reduced(tmp_path)
+    assert reference_points(tmp_path, data_set=record) == dict.fromkeys(SITES, 2)
+    (tmp_path / DATA_SET.files[1].name).unlink()
+    with pytest.raises(InputError, match=DATA_SET.files[1].name):
+        reference_points(tmp_path, data_set=record)
 
 
 def test_official_captures_give_the_same_as_the_reduced_files(tmp_path):

@@ -14,7 +14,6 @@ from flows.metaloc.path_loss import (
     survey_domain,
     survey_place,
 )
-from twin.errors import InputError
 from twin.seeds import stream
 from twin.trace.path_loss import MODELS, vanilla
 
@@ -119,10 +118,11 @@ def test_changes_of_a_model_arrive():
 
 
 def test_changes_that_a_model_does_not_have_are_refused():
-    with pytest.raises(InputError, match="only the vanilla model"):
-        PathLossLaw(name="b", model="mall_nlos", exponent=3.0).law()
-    with pytest.raises(InputError, match="los_db"):
-        PathLossLaw(name="b", model="mall_nlos", los_std_db=3.0).law()
+    with pytest.raises(ValidationError, match="exponent: expected none: only the vanilla model"):
+        PathLossLaw(name="b", model="mall_nlos", exponent=3.0)
+    for model in ("vanilla", "mall_nlos"):
+        with pytest.raises(ValidationError, match=f"los_std_db: expected none: {model} has nlos"):
+            PathLossLaw(name="b", model=model, los_std_db=3.0)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from twin.cli.data import data_app
 from twin.cli.perturb import perturb_app
 from twin.cli.scene import scene_app
 from twin.cli.store import store_app
-from twin.errors import Fault, InputError, TwinError, refuse
+from twin.errors import Fault, Gathered, InputError, TwinError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,6 +32,8 @@ DataDir = Annotated[
     Path | None,
     typer.Option(help="Folder of real data sets; else TWIN_DATA_DIR, else a download."),
 ]
+# Schemas of studies without their version.
+_ROOMS, _METALOC = "fingertwin/study@", "fingertwin/metaloc@"
 Offline = Annotated[
     bool,
     typer.Option(
@@ -85,30 +87,53 @@ def run(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the results; else out/ and the study's name.")
     ] = None,
-    data_dir: DataDir = None,
-    offline: Offline = False,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of real data sets; else TWIN_DATA_DIR, else a download (for a study of "
+            "MetaLoc's: what twin data get has downloaded before)."
+        ),
+    ] = None,
+    offline: Annotated[
+        bool,
+        typer.Option(
+            "--offline",
+            help="For studies of rooms only: download nothing; without a data folder, reality is "
+            "simulated.",
+        ),
+    ] = False,
     store: StoreUrl = None,
     replace: Annotated[
         bool,
         typer.Option(
             "--replace",
-            help="Sites of another study give way; a versioned store keeps them in its history.",
+            help="For studies of rooms only: sites of another study give way; a versioned store "
+            "keeps them in its history.",
         ),
     ] = False,
 ) -> None:
     """The whole road for a study of your own, or for one of MetaLoc's experiments."""
-    if _is_metaloc(study):
+    if _schema(study).startswith(_METALOC):
         _run_metaloc(study, out, data_dir, store, offline=offline, replace=replace)
     else:
         _run(study, out, data_dir, offline, store, replace=replace)
 
 
-def _is_metaloc(study_file: Path) -> bool:
+def _schema(study_file: Path) -> str:
+    """The schema of a study, of any version.
+
+    Raises:
+        InputError: no YAML file, or one of neither kind of study.
+    """
     from twin.config import read_yaml
 
     content = read_yaml(study_file)
     schema = content.get("schema") if isinstance(content, dict) else None
-    return isinstance(schema, str) and schema.startswith("fingertwin/metaloc@")
+    if isinstance(schema, str) and schema.startswith((_ROOMS, _METALOC)):
+        return schema
+    expected = f"{_ROOMS}1, a study of rooms, or {_METALOC}1, one of MetaLoc's"
+    found = "nothing" if schema is None else repr(schema)
+    raise InputError([Fault(str(study_file), "schema", expected, found)])
 
 
 def _run_metaloc(
@@ -123,14 +148,18 @@ def _run_metaloc(
     from flows.metaloc.flow import read_metaloc_request
     from flows.metaloc.flow import run as run_study
 
-    refuse(
-        Fault(option, "", "a study that traces a twin of real rooms", f"{study_file}, of MetaLoc")
+    expected = "a study of rooms, which alone has this option"
+    faults = [
+        Fault(option, "", expected, f"{study_file}, one of MetaLoc's", "Leave the option out.")
         for option, given in (("--offline", offline), ("--replace", replace))
         if given
-    )
-    report = run_study(
-        read_metaloc_request(study_file, data_dir, out, store), shlex.join(["twin", *sys.argv[1:]])
-    )
+    ]
+    request = None
+    with Gathered(faults):
+        request = read_metaloc_request(study_file, data_dir, out, store)
+    if request is None or faults:
+        raise InputError(faults)
+    report = run_study(request, shlex.join(["twin", *sys.argv[1:]]))
     typer.echo(f"Report: {report}")
     typer.echo(f"Records: {report.with_name('records.json')}")
 

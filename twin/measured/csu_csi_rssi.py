@@ -98,6 +98,24 @@ def read_sites(
         InputError: unknown site; a file missing, damaged or not as published. Lists all faults.
     """
     check_site_names(only, SITES)
+    reference, test, official = _read_parts(data_dir, data_set)
+    for number, site in enumerate(SITES, start=1):
+        if only is None or site in only:
+            here = [_of_path(part, number) for part in (reference, test)]
+            yield _site(site, number, here[0], here[1], data_set, official=official)
+
+
+def reference_points(data_dir: Path, *, data_set: DataSet = DATA_SET) -> dict[str, int]:
+    """Number of the reference points of each site; arguments and errors as `read_sites`."""
+    reference, _, _ = _read_parts(data_dir, data_set)
+    return {
+        site: int(np.count_nonzero(reference.path == number))
+        for number, site in enumerate(SITES, start=1)
+    }
+
+
+def _read_parts(data_dir: Path, data_set: DataSet) -> tuple[_Part, _Part, bool]:
+    """Reference and test points, checked, and whether they are of the official captures."""
     folder = data_folder(data_dir, data_set)
     faults: list[Fault] = []
     official = (folder / "data").is_dir()
@@ -112,10 +130,7 @@ def read_sites(
             faults += _part_faults(folder, name, part, data_set)
     refuse(faults)
     reference, test = (part for part in parts if part is not None)
-    for number, site in enumerate(SITES, start=1):
-        if only is None or site in only:
-            here = [_of_path(part, number) for part in (reference, test)]
-            yield _site(site, number, here[0], here[1], data_set, official=official)
+    return reference, test, official
 
 
 def _read_reduced(

@@ -12,6 +12,8 @@ from twin.scene.declaration import Scene
 from twin.scene.read import read_scene
 
 SCENE_FILE = "scene.yaml"
+#: What the fault of a scene that is not there names as its place.
+NOT_FOUND = "scene"
 _LONGEST_NAME = 60
 
 
@@ -39,7 +41,7 @@ def scene_path(path_or_name: str | Path) -> Path:
     raise InputError(
         [
             Fault(
-                "scene",
+                NOT_FOUND,
                 "",
                 "a scene file or one of the library's scenes (" + ", ".join(library()) + ")",
                 text,
