@@ -27,7 +27,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -49,12 +49,13 @@ from benchmarks.metaloc_jobs import (
     run_and_keep,
 )
 from benchmarks.metaloc_speed import Size, say
+from flows.metaloc.data import missing_data
 from flows.metaloc.results import Record
 from flows.metaloc.sites import SiteRequest, ensure_site, plan_site
 from flows.metaloc.study import MEASURED, ExperimentName, load_metaloc_study
 from twin.atomic import write_text
 from twin.config import data_dir
-from twin.errors import Fault, Gathered, refuse
+from twin.errors import Fault, Gathered, TwinError, refuse
 from twin.store.content import json_digest
 from twin.trace.engine import TraceSettings
 
@@ -291,21 +292,20 @@ def read_plan(words: Sequence[str]) -> tuple[Plan, bool]:
         for word in wanted
         if word not in modules
     ]
-    names = tuple(modules[word] for word in wanted if word in modules) or NAMES
+    names = tuple(modules[word] for word in wanted if word in modules) if wanted else NAMES
     seeds = given.seeds if given.seeds is not None else (1 if given.quick else 5)
     faults += [
         Fault(option, "", "1 or more", str(count))
         for option, count in (("--seeds", seeds), ("--workers", given.workers))
         if count is not None and count < 1
     ]
+    real = [name for name in STUDIES if name in MEASURED and name in names]
     data = None
+    before = len(faults)
     with Gathered(faults):
         data = data_dir(given.data_dir)
-    real = [name for name in names if name in MEASURED]
-    if data is None and real and not given.quick and not faults:
-        expected = f"the folder of real data sets, for {' and '.join(real)}"
-        cure = "Name it here or in TWIN_DATA_DIR; twin data fetch gets it."
-        faults.append(Fault("--data-dir", "", expected, "none", cure))
+    if data is None and real and not given.quick and len(faults) == before:
+        faults.append(missing_data(real))
     refuse(faults)
     work = given.work or Path("out/metaloc_quick" if given.quick else "out/metaloc")
     whole = not (given.quick or wanted)
@@ -336,6 +336,15 @@ def _without_places(words: Sequence[str]) -> list[str]:
     return shown
 
 
+def told(program: Callable[[], None]) -> None:
+    """Run a program; an error of ours is a message and an exit code, not a traceback."""
+    try:
+        program()
+    except TwinError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
 def main() -> None:
     """Run, write the results, print them."""
     plan, wants_json = read_plan(sys.argv[1:])
@@ -347,4 +356,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    told(main)

@@ -20,7 +20,16 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.metaloc import RESULTS, ROOT, Plan, environment, finished, prepare, run_jobs
+from benchmarks.metaloc import (
+    RESULTS,
+    ROOT,
+    Plan,
+    environment,
+    finished,
+    prepare,
+    run_jobs,
+    told,
+)
 from benchmarks.metaloc_claims import table3
 from benchmarks.metaloc_gather import as_json, as_markdown, results
 from benchmarks.metaloc_jobs import Experiment, Job
@@ -103,4 +112,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    told(main)

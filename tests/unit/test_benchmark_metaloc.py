@@ -41,7 +41,7 @@ from flows.metaloc.code import code_digest
 from flows.metaloc.paper import TABLE_III
 from flows.metaloc.study import load_metaloc_study
 from twin.config import StrictModel
-from twin.errors import InputError
+from twin.errors import Fault, InputError
 
 SEEDS = range(5)
 
@@ -670,8 +670,33 @@ class TestCommandLine:
         with pytest.raises(InputError) as refused:
             metaloc.read_plan(["--only", "fig8,fig99,wall", "--seeds", "0", "--workers", "-1"])
         assert [fault.found for fault in refused.value.faults] == ["fig99", "wall", "0", "-1"]
-        with pytest.raises(InputError, match="real data sets, for rooms and corridors"):
+        with pytest.raises(InputError) as refused:
             metaloc.read_plan([])
+        (fault,) = refused.value.faults
+        assert fault.expected.endswith("wifi_rtt_rooms and csu_csi_rssi, for rooms and corridors")
+        assert "twin data get wifi_rtt_rooms" in fault.cure
+        assert "twin data get csu_csi_rssi" in fault.cure
+        # Data are missing of what is asked for alone.
+        with pytest.raises(InputError) as refused:
+            metaloc.read_plan(["--only", "fig99"])
+        assert [fault.found for fault in refused.value.faults] == ["fig99"]
+
+    def test_a_folder_that_is_not_there_is_not_told_twice(self, tmp_path):
+        missing = str(tmp_path / "none")
+        with pytest.raises(InputError) as refused:
+            metaloc.read_plan(["--data-dir", missing, "--seeds", "0"])
+        assert [fault.found for fault in refused.value.faults] == ["0", missing]
+
+    @pytest.mark.parametrize("program", [metaloc, metaloc_days_long])
+    def test_a_refusal_is_a_message_and_an_exit_code(self, program, monkeypatch, capsys):
+        def refuse(*_):
+            raise InputError([Fault("--seeds", "", "1 or more", "0")])
+
+        monkeypatch.setattr(program, "read_plan", refuse)
+        with pytest.raises(SystemExit) as ended:
+            metaloc.told(program.main)
+        assert ended.value.code == InputError.exit_code
+        assert capsys.readouterr().err.endswith("  - --seeds: expected 1 or more, found 0\n")
 
 
 class TestSpeed:
