@@ -134,11 +134,11 @@ def prepare(plan: Plan, wanted: Sequence[Experiment]) -> dict[str, tuple[str, ..
 
             info = backend.prepare()
             versions = {"variant": info.variant, **info.versions}
-            sites = [plan_site(request, versions) for request in each.sites]
-            for site in sites:
+            found = []
+            for site in [plan_site(request, versions) for request in each.sites]:
                 say(f"tracing {site.site} into {store}, or taking it from there")
-                ensure_site(store, site, {"command": plan.command, **versions})
-            digests[each.name] = tuple(site.spec.digest for site in sites)
+                found.append(ensure_site(store, site, {"command": plan.command, **versions}))
+            digests[each.name] = tuple(found)
         elif each.name in MEASURED and plan.data is not None:
             say(f"bringing the data of {each.name} into {store}, or taking them from there")
             digests[each.name] = tuple(_measured(plan, each.name, plan.data))

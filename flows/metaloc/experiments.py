@@ -25,6 +25,7 @@ def experiment_records(
         store: path or URL of a store that holds what the experiment needs.
     """
     with native_notes_held_back():
+        importlib.import_module("twin.learn.metalearning")  # loads TensorFlow, which has notes
         run_seed: Callable[..., list[Record]] = importlib.import_module(
             f"flows.metaloc.{name}"
         ).run_seed

@@ -21,7 +21,7 @@ from flows.metaloc.corridors import ensure_corridors
 from flows.metaloc.data import downloaded, missing_data
 from flows.metaloc.experiments import experiment_records
 from flows.metaloc.fitting import data_misfits, site_misfits
-from flows.metaloc.results import Record, seed_file, seed_records
+from flows.metaloc.results import Record, package_versions, seed_file, seed_records
 from flows.metaloc.room_store import ensure_rooms
 from flows.metaloc.sites import SitePlan, plan_site, trace_site_job
 from flows.metaloc.study import (
@@ -162,14 +162,15 @@ def metaloc(
     place = store_in(folder, store)
     seconds: dict[str, float] = {}
     data: list[str] = []
-    environment: dict[str, str] = {}
+    environment = package_versions()
     if asked.sites:
         with Stage("Tracing the sites", seconds):
             info = backend.prepare()
             say(f"Ray tracing on {info.variant} ({', '.join(info.devices)}): {info.reason}")
-            environment = {"variant": info.variant, **info.versions}
-            plans = [plan_site(site, environment) for site in asked.sites]
-            data = _trace(plans, place, environment, command)
+            tracer = {"variant": info.variant, **info.versions}
+            environment |= tracer
+            plans = [plan_site(site, tracer) for site in asked.sites]
+            data = _trace(plans, place, tracer, command)
     elif asked.experiment in MEASURED:
         with Stage("Bringing in the measurements", seconds):
             say(f"Real data: {data_dir}")

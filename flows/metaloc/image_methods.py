@@ -40,7 +40,7 @@ class ImageTraining(StrictModel):
         share: part of `meta.outer_steps` that a paradigm takes, so that all see as many tasks:
             MAML-TS steps in each of four environments, MAML-DG takes tasks of two a step.
         rates: inner step size, of meta-training and adaptation alike, of the paradigms for which it
-            is not `meta.inner_rate`; a study's own mapping replaces the default whole.
+            is not `meta.inner_rate`.
     """
 
     meta: MetaSettings = CSI_SMALL

@@ -12,7 +12,8 @@ from twin import atomic
 from twin.store.content import json_digest
 
 Record = dict[str, Any]
-_PACKAGES = ("fingertwin", "tensorflow-cpu", "keras")
+# Of the packages that compute.
+_PACKAGES = ("fingertwin", "tensorflow-cpu", "keras", "numpy", "scipy", "scikit-learn")
 
 
 def seed_file(folder: Path, experiment: str, key: Mapping[str, Any], seed: int) -> Path:
@@ -24,9 +25,13 @@ def seed_file(folder: Path, experiment: str, key: Mapping[str, Any], seed: int) 
         key: settings, digests of the data and of the code, as JSON holds them.
         seed: which.
     """
-    versions = {package: version(package) for package in _PACKAGES}
-    digest = json_digest({"key": dict(key), "versions": versions})[:12]
+    digest = json_digest({"key": dict(key), "versions": package_versions()})[:12]
     return folder / f"{experiment}-{digest}-seed{seed}.json"
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of the packages that the records of a seed come from."""
+    return {package: version(package) for package in _PACKAGES}
 
 
 def seed_records(path: Path, run: Callable[[], list[Record]]) -> list[Record]:

@@ -211,7 +211,7 @@ def ensure_site(store: str, plan: SitePlan, provenance: Mapping[str, JsonValue])
         provenance: what runs this, see `twin.store.writer.create_site`; in no digest.
 
     Returns:
-        The site's name.
+        Digest of the site's content.
 
     Raises:
         InputError: the store cannot be written, or has the site with another spec.
@@ -220,10 +220,9 @@ def ensure_site(store: str, plan: SitePlan, provenance: Mapping[str, JsonValue])
     """
     with claimed(store, plan.site):
         create_site(store, plan.site, plan.spec, provenance=provenance)
-        trace_pending(
+        return trace_pending(
             store, plan, lambda realisation: partial(_trace_into, store, plan, realisation)
         )
-    return plan.site
 
 
 def _trace_into(store: str, plan: SitePlan, realisation: int) -> dict[str, JsonValue]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,7 @@ from flows.metaloc.convergence import ConvergenceSettings
 from flows.metaloc.corridors import CorridorsSettings
 from flows.metaloc.days import DaysSettings
 from flows.metaloc.layouts import LayoutsSettings
+from flows.metaloc.path_loss import Survey
 from flows.metaloc.reference_points import ReferencePointsSettings
 from flows.metaloc.rooms import RoomsSettings
 from flows.metaloc.rules import broken, distinct
@@ -20,8 +21,11 @@ from flows.metaloc.similarity import SimilaritySettings
 from flows.metaloc.sites import SiteRequest
 from flows.metaloc.theory import TheorySettings
 from flows.study import StudyName
-from twin.config import StrictModel, load_model
+from twin.config import StrictModel, read_yaml, validate
 from twin.errors import refuse
+from twin.learn.baselines.broad_learning import BroadSettings
+from twin.learn.image_tasks import TaskShape
+from twin.learn.presets import MetaSettings
 from twin.measured.registry import CSU_CSI_RSSI, WIFI_RTT_ROOMS, DataSet
 
 SCHEMA = "fingertwin/metaloc@1"
@@ -55,8 +59,16 @@ Settings = (
 )
 
 
+# What a file need not give whole: its entries are laid over the experiment's own defaults.
+_PARTLY: tuple[type[StrictModel], ...] = (MetaSettings, Survey, TaskShape, BroadSettings)
+_PARTLY_MAPPINGS = ("rates", "share")
+
+
 class MetaLocStudy(StrictModel):
     """One experiment of MetaLoc, and how often it is repeated.
+
+    Settings that are groups of settings (``meta``, ``survey``, ``shape``, ``broad``, and the
+    mappings ``rates`` and ``share``) may be given in part: the rest is as the experiment has it.
 
     Attributes:
         schema_version: format of the file.
@@ -87,6 +99,14 @@ class MetaLocStudy(StrictModel):
     corridors: CorridorsSettings | None = None
     theory: TheorySettings | None = None
 
+    @classmethod
+    def model_json_schema(cls, *arguments: Any, **options: Any) -> dict[str, Any]:  # noqa: ANN401
+        """As of any model; what a file may give in part requires nothing."""
+        schema = super().model_json_schema(*arguments, **options)
+        for part in _PARTLY:
+            schema["$defs"][part.__name__].pop("required", None)
+        return schema
+
     @model_validator(mode="after")
     def _one_experiment(self) -> MetaLocStudy:
         named = [name for name in EXPERIMENTS if getattr(self, name) is not None]
@@ -114,7 +134,33 @@ class MetaLocStudy(StrictModel):
 
 def load_metaloc_study(path: Path) -> MetaLocStudy:
     """Read a study file; raises `InputError` with every fault."""
-    return load_model(path, MetaLocStudy)
+    return validate(_completed(read_yaml(path)), MetaLocStudy, where=str(path))
+
+
+def _completed(content: object) -> object:
+    """The content of a file, with what it gives in part laid over the experiment's defaults."""
+    if not isinstance(content, dict):
+        return content
+    whole = dict(content)
+    for name in EXPERIMENTS:
+        if isinstance(content.get(name), dict):
+            whole[name] = _laid_over_defaults(name, content[name])
+    return whole
+
+
+def _laid_over_defaults(name: ExperimentName, given: dict[str, Any]) -> dict[str, Any]:
+    settings: type[StrictModel]
+    settings, _ = get_args(MetaLocStudy.model_fields[name].annotation)
+    whole = dict(given)
+    for key, field in settings.model_fields.items():
+        own = given.get(key)
+        if not isinstance(own, dict):
+            continue
+        if isinstance(field.default, _PARTLY):
+            whole[key] = {**field.default.model_dump(mode="json"), **own}
+        elif key in _PARTLY_MAPPINGS:
+            whole[key] = {**field.default, **own}
+    return whole
 
 
 def canonical(study: MetaLocStudy) -> str:

@@ -382,6 +382,7 @@ def test_schemas_describe_the_files_that_ship(twin, tmp_path):
         "scene": root / "scenes" / "office_wing" / "scene.yaml",
         "perturbation": root / "scenes" / "office_wing" / "perturbation.yaml",
         "study": root / "studies" / "demo.yaml",
+        "metaloc-study": root / "studies" / "metaloc_days_paper.yaml",
     }
     for name, path in shipped.items():
         schema = json.loads((folder / f"{name}.schema.json").read_text())

@@ -107,7 +107,9 @@ def test_a_site_of_packets_is_what_receivers_report(scene, tmp_path):
     store = str(tmp_path / "days.zarr")
     request = packets(scene)
     plan = plan_site(request, BACKEND)
-    assert ensure_site(store, plan, WHO) == plan.site == "toy"
+    digest = ensure_site(store, plan, WHO)
+    assert digest != plan.spec.digest
+    assert ensure_site(store, plan, WHO) == digest
     site = open_site(store, "toy", lazy=False)
     assert site["reported_csi"].dims == (
         "realisation", "point", "snapshot", "ap", "rx_antenna", "ap_antenna", "subcarrier",

@@ -203,6 +203,7 @@ def schema(
     """Write the JSON schemas of scenes, perturbation tables and studies, for editors."""
     from pydantic import BaseModel
 
+    from flows.metaloc.study import MetaLocStudy
     from flows.study import Study
     from twin.perturb.table import PerturbationTable
     from twin.scene.declaration import Scene
@@ -212,6 +213,7 @@ def schema(
         "scene": Scene,
         "perturbation": PerturbationTable,
         "study": Study,
+        "metaloc-study": MetaLocStudy,
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)

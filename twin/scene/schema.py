@@ -1,6 +1,7 @@
 """JSON schemas of the files people write, for editors that complete and check while one types.
 
-What a key means is said once, in the ``Args:`` block of its class; the schema takes it from there.
+What a key means is said once, in the ``Args:`` or ``Attributes:`` block of its class; the schema
+takes it from there.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
-_ARGS = re.compile(r"\n*^Args:\n(?P<block>(?:^(?: +.*)?\n?)*)", re.MULTILINE)
+_ARGS = re.compile(r"\n*^(?:Args|Attributes):\n(?P<block>(?:^(?: +.*)?\n?)*)", re.MULTILINE)
 # One entry: names, a colon, and all up to the next line that is not indented deeper.
 _ENTRY = re.compile(
     r"^    (?P<names>\w+(?:, \w+)*): +(?P<words>.*(?:\n(?: {5,}.*)?)*)", re.MULTILINE
