@@ -18,7 +18,6 @@ from twin.config import validate
 from twin.perturb.realise import Realisation
 from twin.perturb.table import PerturbationTable
 from twin.scene.declaration import Scene
-from twin.scene.receivers import receiver_points
 from twin.seeds import stream
 from twin.sense.receiver import sense
 from twin.store.schema import CHANNEL_VARIABLES, FINGERPRINT_VARIABLES, SEARCH_VARIABLES, SPLITS
@@ -100,11 +99,10 @@ def _plan(
         paths=study.trace.max_paths,
         oriented=True,
     )
-    points = receiver_points(scene)
-    split = np.zeros(len(points), np.int8)
+    split = np.zeros(len(place.points), np.int8)
     if held_out:
-        split = _split(study, site, len(points))
-    return TwinPlan(site, scene, place.table, points, place.realisations, split, spec)
+        split = _split(study, site, len(place.points))
+    return TwinPlan(site, scene, place.table, place.points, place.realisations, split, spec)
 
 
 def _split(study: Study, site: str, points: int) -> npt.NDArray[np.int8]:

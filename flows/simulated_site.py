@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import JsonValue
 
 from twin.errors import Fault, InputError
@@ -46,6 +48,11 @@ class Place:
     scene: Scene
     table: PerturbationTable
     realisations: tuple[Realisation, ...]
+
+    @cached_property
+    def points(self) -> npt.NDArray[np.float64]:
+        """(n, 3) receiver points of the declared scene [m]."""
+        return receiver_points(self.scene)
 
 
 def draw_place(reference: str, seed: int, indices: Sequence[int]) -> Place:
@@ -94,7 +101,7 @@ def site_spec(
     """
     scene, realisations = place.scene, place.realisations
     table = place.table.model_dump(mode="json", by_alias=True)
-    points = len(receiver_points(scene))
+    points = len(place.points)
     return SiteSpec(
         title=scene.title,
         origin="simulated",

@@ -65,6 +65,18 @@ def verdict(less, more):
     return claim["holds"]
 
 
+def theorem_1(method, label, premise, risk, bound):
+    """The claim at the step size in use, from one value a seed of each quantity."""
+    values = {"premise_holds": premise, "excess_risk": risk, "first_bound": bound}
+    records = [
+        record("theory", metric, method, seed, value, rate_choice="used")
+        for metric, seeds in values.items()
+        for seed, value in enumerate(seeds)
+    ]
+    claim = f"Theorem 1 bounds the excess risk of {label} at the step size in use"
+    return by_text(theory(records))[claim]
+
+
 def by_text(found):
     return {claim["claim"]: claim for claim in found}
 
@@ -290,29 +302,13 @@ class TestClaims:
     def test_theorem_1_is_decided_by_counting_seeds(self, premise, risk, holds, said):
         # A t-interval of these differences contains zero.
         bounds = [1.0, 10.0, 142_000.0]
-        values = {"premise_holds": premise, "excess_risk": risk, "first_bound": bounds}
-        records = [
-            record("theory", metric, "ri", seed, value, rate_choice="used")
-            for metric, seeds in values.items()
-            for seed, value in enumerate(seeds)
-        ]
-        claim = by_text(theory(records))[
-            "Theorem 1 bounds the excess risk of RI, random start at the step size in use"
-        ]
+        claim = theorem_1("ri", "RI, random start", premise, risk, bounds)
         assert claim["holds"] == holds
         assert said in claim["ours"]
 
     def test_a_bound_is_shown_by_median_and_range(self):
-        values = {"premise_holds": [1.0] * 3, "excess_risk": [0.01] * 3}
-        values["first_bound"] = [1.0, 142_049.0, 12.34]
-        records = [
-            record("theory", metric, "maml", seed, value, rate_choice="used")
-            for metric, seeds in values.items()
-            for seed, value in enumerate(seeds)
-        ]
-        claim = by_text(theory(records))[
-            "Theorem 1 bounds the excess risk of MetaLoc (MAML) at the step size in use"
-        ]
+        bounds = [1.0, 142_049.0, 12.34]
+        claim = theorem_1("maml", "MetaLoc (MAML)", [1.0] * 3, [0.01] * 3, bounds)
         assert claim["ours"].endswith("first bound 12.3 (1.00 to 142,000)")
 
     def test_real_places(self):

@@ -133,11 +133,7 @@ def each_task(model: keras.Model, function: Callable[[Nest], Nest], batch: Nest)
 
 
 class _OuterLoop:
-    """What the compiled outer steps have in common.
-
-    The outer loss is the mean over tasks, where the paper has the sum: the step size beta then does
-    not depend on how many tasks a step has.
-    """
+    """What the compiled outer steps of `MetaTraining` and `DomainGeneralisation` have in common."""
 
     def __init__(
         self,
