@@ -54,7 +54,7 @@ def below(study: str, claim: str, paper: str, less: Side, more: Side, unit: str 
         return stated(study, claim, paper, "", NOT_MEASURED)
     small, large = ([side.values[seed] for seed in seeds] for side in (less, more))
     said = " against ".join(
-        f"{side.name} {shown(float(np.mean(values)))}{unit}"
+        f"{side.name} {significant(float(np.mean(values)))}{unit}"
         for side, values in ((less, small), (more, large))
     )
     if not np.isfinite([*small, *large]).all():
@@ -140,13 +140,8 @@ def spread(found: Interval) -> str:
     """Mean and interval in words."""
     mean, low, high = found
     if low is None or high is None:
-        return shown(mean)
-    return f"{shown(mean)} ({shown(low)} to {shown(high)})"
-
-
-def shown(value: float) -> str:
-    """Three significant digits, and thousands written out."""
-    return f"{value:.3g}" if abs(value) < 999.5 else f"{value:,.0f}"
+        return significant(mean)
+    return f"{significant(mean)} ({significant(low)} to {significant(high)})"
 
 
 def differences(one: Seeds, other: Seeds) -> dict[int, float]:
