@@ -6,6 +6,7 @@ import json
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
@@ -155,12 +156,21 @@ def test_half_made_repository_is_made_whole(server: Server, bucket: str, expecte
 def test_a_holder_that_slept_is_told_at_the_end(
     store: str, renewed_every_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    awake = threading.Event()
+    renew = objects._Claim.renew
+
+    def renewed_awake(claim: objects._Claim) -> None:
+        awake.wait()
+        renew(claim)
+
     monkeypatch.setattr(objects, "_RENEWED_EVERY_S", renewed_every_s)
+    monkeypatch.setattr(objects._Claim, "renew", renewed_awake)
     slept = ExitStack()
     slept.enter_context(claimed(store, SITE))
     # As of a machine that wakes up after its claim has lapsed.
     monkeypatch.setattr(objects, "_LAPSES_AFTER_S", 0.0)
     with claimed(store, SITE):
+        awake.set()
         time.sleep(0.3)
         monkeypatch.undo()
         with pytest.raises(StoreError, match="another run took it over"):
