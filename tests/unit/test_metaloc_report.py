@@ -176,7 +176,17 @@ def test_theorem_1_is_shown_by_medians_of_the_seeds_whose_premise_holds():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.018416, "0.0184"), (141_700.0, "142,000"), (0.09996, "0.100"), (-2.0, "-2.00"), (0.0, "0")],
+    [
+        (0.018416, "0.0184"),
+        (141_700.0, "142,000"),
+        (0.09996, "0.100"),
+        (-2.0, "-2.00"),
+        (0.0, "0"),
+        (0.06666, "0.0667"),
+        (-999.4, "-999"),
+        (999.6, "1,000"),
+        (-1690.2, "-1,690"),
+    ],
 )
 def test_three_significant_digits_without_an_exponent(value, text):
     assert significant(value) == text
